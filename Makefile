@@ -1,0 +1,89 @@
+# Linnet: every target installs what it is missing first. `make demo` and `make test` are all a fresh machine needs.
+SHELL := /bin/bash
+.ONESHELL:
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+VENV := $(CURDIR)/.libtorch
+PYTHON := $(VENV)/bin/python3
+SUDO := $(shell [ "$$(id -u)" = 0 ] || command -v sudo || true)
+# LIBTORCH=/path uses a libtorch that is already installed (its include/ and lib/ directly below).
+LIBTORCH ?=
+TORCH_DIR = $(if $(LIBTORCH),$(LIBTORCH),$(shell echo $(VENV)/lib/python3*/site-packages/torch))
+PKG_CONFIG_DIR := $(VENV)/pkgconfig
+
+# The two flags that any package depending on Linnet needs too: where libtorch.pc is, and where the program finds the libraries at run time.
+SWIFT_FLAGS = --pkg-config-path $(PKG_CONFIG_DIR) -Xlinker -rpath -Xlinker $(TORCH_DIR)/lib
+
+.PHONY: help
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
+
+.PHONY: toolchain
+toolchain:
+	@command -v swift >/dev/null || { echo "error: no Swift toolchain on PATH; install Swift 6.1 or later from https://swift.org/install" >&2; exit 1; }
+
+# Debian packages, only those that are missing.
+.PHONY: packages
+packages: toolchain
+	@command -v dpkg-query >/dev/null || exit 0
+	missing=""
+	for package in pkg-config python3-venv libsqlite3-dev zlib1g-dev; do
+	  dpkg-query -W -f='$${Status}' $$package 2>/dev/null | grep -q 'ok installed' && continue
+	  [ $$package = python3-venv ] && python3 -c 'import venv, ensurepip' 2>/dev/null && continue
+	  missing="$$missing $$package"
+	done
+	[ -z "$$missing" ] && exit 0
+	if [ "$$(id -u)" != 0 ] && [ -z "$(SUDO)" ]; then
+	  echo "error: these Debian packages are missing and installing them needs root or sudo: apt-get install$$missing" >&2; exit 1
+	fi
+	$(SUDO) apt-get update -qq && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq$$missing
+
+$(VENV)/.torch: requirements.txt | packages
+	@if [ -n "$(LIBTORCH)" ]; then
+	  [ -e "$(LIBTORCH)/include/ATen" ] || { echo "error: LIBTORCH=$(LIBTORCH) has no include/ATen; give the folder that holds libtorch's include/ and lib/" >&2; exit 1; }
+	  mkdir -p $(VENV)
+	else
+	  [ -x $(PYTHON) ] || python3 -m venv $(VENV)
+	  $(VENV)/bin/pip install --quiet -r requirements.txt
+	fi
+	touch $@
+
+.PHONY: libtorch
+libtorch: $(VENV)/.torch ## install libtorch into .libtorch and write libtorch.pc
+	@mkdir -p $(PKG_CONFIG_DIR)
+	libraries="-ltorch -ltorch_cpu -lc10"
+	for library in torch_cuda c10_cuda; do [ -e $(TORCH_DIR)/lib/lib$$library.so ] && libraries="$$libraries -l$$library"; done
+	{ echo "Name: libtorch"; echo "Description: libtorch for Linnet"; echo "Version: 2.13.0"
+	  echo "Cflags: -I$(TORCH_DIR)/include -I$(TORCH_DIR)/include/torch/csrc/api/include"
+	  echo "Libs: -L$(TORCH_DIR)/lib $$libraries"; } > $(PKG_CONFIG_DIR)/libtorch.pc.new
+	cmp -s $(PKG_CONFIG_DIR)/libtorch.pc.new $(PKG_CONFIG_DIR)/libtorch.pc 2>/dev/null && rm $(PKG_CONFIG_DIR)/libtorch.pc.new || mv $(PKG_CONFIG_DIR)/libtorch.pc.new $(PKG_CONFIG_DIR)/libtorch.pc
+
+$(VENV)/.peers: requirements-test.txt | libtorch
+	@[ -x $(PYTHON) ] || python3 -m venv $(VENV)
+	$(VENV)/bin/pip install --quiet -r requirements-test.txt
+	touch $@
+
+.PHONY: flags
+flags: libtorch ## print the flags that a dependent package passes to swift build
+	@echo "$(SWIFT_FLAGS)"
+
+.PHONY: build
+build: libtorch ## build the libraries and the command line, optimised
+	swift build -c release --product linnet $(SWIFT_FLAGS)
+
+.PHONY: test
+test: $(VENV)/.peers ## run the whole suite
+	LINNET_PYTHON=$(PYTHON) swift test $(SWIFT_FLAGS)
+
+.PHONY: format
+format: toolchain ## lay the sources out
+	swift format --in-place --recursive --parallel Package.swift Sources Tests Benchmarks
+
+.PHONY: lint
+lint: toolchain ## check the layout and the style rules
+	swift format lint --strict --recursive --parallel Package.swift Sources Tests Benchmarks
+
+.PHONY: clean
+clean: ## remove build products; .libtorch stays
+	rm -rf .build .build-*

@@ -1,0 +1,59 @@
+// swift-tools-version: 6.1
+import PackageDescription
+
+/// A library target of Linnet with its test target's conventions; imports go downward only (Documentation/Architecture.md).
+let package = Package(
+    name: "linnet",
+    platforms: [.macOS(.v15)],
+    products: [
+        .library(name: "Torch", targets: ["Torch"]),
+        .library(name: "NN", targets: ["NN"]),
+        .library(name: "Optim", targets: ["Optim"]),
+        .library(name: "Training", targets: ["Training"]),
+        .library(name: "SequenceModels", targets: ["SequenceModels"]),
+        .library(name: "Experiments", targets: ["Experiments"]),
+        .executable(name: "linnet", targets: ["linnet"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
+        .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0"),
+        .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.0"),
+        .package(url: "https://github.com/swiftlang/swift-docc-plugin", from: "1.5.0"),
+    ],
+    targets: [
+        .systemLibrary(name: "CLibtorch", pkgConfig: "libtorch"),
+        .target(name: "CTorch", dependencies: ["CLibtorch"]),
+        .target(name: "Torch", dependencies: ["CTorch"]),
+        .target(name: "NN", dependencies: ["Torch"]),
+        .target(name: "Optim", dependencies: ["NN"]),
+        .target(
+            name: "Training",
+            dependencies: [
+                "NN", "Optim",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "SwiftProtobuf", package: "swift-protobuf"),
+                .product(name: "GRDB", package: "GRDB.swift"),
+            ]),
+        .target(name: "SequenceModels", dependencies: ["Training"]),
+        .target(name: "Experiments", dependencies: ["SequenceModels"]),
+        .target(name: "Papers", dependencies: ["Experiments"]),
+        .executableTarget(
+            name: "linnet",
+            dependencies: [
+                "Papers", "Experiments",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Yams", package: "Yams"),
+            ]),
+        .testTarget(name: "TorchTests", dependencies: ["Torch"]),
+        .testTarget(name: "NNTests", dependencies: ["NN"]),
+        .testTarget(name: "OptimTests", dependencies: ["Optim"]),
+        .testTarget(name: "TrainingTests", dependencies: ["Training"]),
+        .testTarget(name: "SequenceModelsTests", dependencies: ["SequenceModels"]),
+        .testTarget(name: "FixtureTests", dependencies: ["SequenceModels"]),
+        .testTarget(name: "ExperimentsTests", dependencies: ["Experiments", "Papers"]),
+        .testTarget(name: "CLITests", dependencies: ["Training"]),
+    ],
+    cxxLanguageStandard: .cxx20
+)
