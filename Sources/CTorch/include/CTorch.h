@@ -1,1 +1,140 @@
-int ct_placeholder2(void);
+// The C ABI over libtorch: the dispatcher, and beside it only what the dispatcher cannot do.
+//
+// Conventions
+// - A tensor handle (CTTensor) owns one reference; whoever receives one from a call releases it with ct_release.
+//   Handles passed in are borrowed.
+// - Functions that can fail return 0 on success and 1 on failure; ct_last_error() then has the message of this thread.
+//   No C++ exception leaves this boundary.
+#ifndef CTORCH_H
+#define CTORCH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct CTTensorImpl *CTTensor;
+typedef struct CTOperatorImpl *CTOperator;
+typedef struct CTGeneratorImpl *CTGenerator;
+
+// What a CTValue holds; pointers are borrowed for the length of the call.
+typedef enum : int32_t {
+    CTKindNone = 0,
+    CTKindTensor,              // pointer: CTTensor
+    CTKindInt,                 // integer
+    CTKindDouble,              // real
+    CTKindBool,                // integer, 0 or 1
+    CTKindComplex,             // real, imaginary
+    CTKindString,              // pointer: NUL-terminated UTF-8
+    CTKindIntList,             // pointer: const int64_t *, count
+    CTKindDoubleList,          // pointer: const double *, count
+    CTKindBoolList,            // pointer: const int64_t * (0 or 1), count
+    CTKindTensorList,          // pointer: const CTTensor *, count
+    CTKindOptionalTensorList,  // pointer: const CTTensor * (NULL is none), count
+    CTKindDevice,              // integer: type << 8 | (index + 1)
+    CTKindGenerator,           // pointer: CTGenerator
+} CTKind;
+
+typedef struct {
+    CTKind kind;
+    int32_t count;
+    union {
+        int64_t integer;
+        double real;
+        const void *pointer;
+    };
+    double imaginary;
+} CTValue;
+
+const char *ct_last_error(void);
+// Capturing of failures on this thread (nests): between begin and end the first recorded message is kept.
+void ct_capture_begin(void);
+// Leaves one level; gives that level's message or NULL. Valid until the next call on this thread.
+const char *ct_capture_end(void);
+// False where nothing is capturing.
+bool ct_capture_record(const char *message);
+
+// --- Operators -------------------------------------------------------------------------------------------------
+
+// Looks an operator up by name ("aten::mul") and overload ("Tensor"); the handle lives as long as the process.
+int ct_operator(const char *name, const char *overload, CTOperator *result);
+// "aten::mul.Tensor(Tensor self, Tensor other) -> Tensor"; valid until the next call on this thread.
+const char *ct_operator_schema(CTOperator op);
+// Calls an operator boxed. Missing trailing arguments take the schema's defaults. Results are flattened (a tensor list
+// becomes that many tensors) into storage of this thread that the next ct_call reuses; their tensors are the caller's.
+int ct_call(CTOperator op, const CTValue *arguments, int count, const CTValue **results, int *resultCount);
+// The same for the common operator with exactly one tensor as its result.
+int ct_call1(CTOperator op, const CTValue *arguments, int count, CTTensor *result);
+
+// --- Tensors ---------------------------------------------------------------------------------------------------
+
+void ct_release(CTTensor tensor);
+CTTensor ct_retain(CTTensor tensor);
+int ct_dim(CTTensor tensor);
+int64_t ct_size(CTTensor tensor, int axis);
+int64_t ct_stride(CTTensor tensor, int axis);
+int64_t ct_element_count(CTTensor tensor);
+int32_t ct_scalar_type(CTTensor tensor);
+int64_t ct_device(CTTensor tensor);  // as in CTKindDevice
+bool ct_is_contiguous(CTTensor tensor);
+bool ct_requires_grad(CTTensor tensor);
+bool ct_has_grad_function(CTTensor tensor);
+int ct_set_requires_grad(CTTensor tensor, bool value);
+// Start of the elements (NULL for an empty tensor); CPU tensors only.
+int ct_data(CTTensor tensor, void **result);
+// Identity of the storage, to tell views apart from copies.
+const void *ct_storage(CTTensor tensor);
+int64_t ct_storage_bytes(CTTensor tensor);
+// A tensor over memory that the caller owns; `release(context)` runs when libtorch drops the storage.
+int ct_from_memory(void *data, const int64_t *sizes, int dimensions, int32_t scalarType, void (*release)(void *), void *context,
+                   CTTensor *result);
+
+// --- Autograd --------------------------------------------------------------------------------------------------
+
+bool ct_grad_enabled(void);
+void ct_set_grad_enabled(bool enabled);
+// Gradients of `outputs` with respect to `inputs`, written to `results` (NULL where there is no path and allowUnused).
+// `outputGradients` may be NULL, or hold NULLs, for ones.
+int ct_grad(const CTTensor *outputs, int outputCount, const CTTensor *inputs, int inputCount, const CTTensor *outputGradients,
+            bool retainGraph, bool createGraph, bool allowUnused, CTTensor *results);
+
+// The backward of a custom node: receives one gradient per output (NULL is zero), returns one per input (NULL is none).
+// Owned handles in `inputGradients`. Returns 0, or 1 with a NUL-terminated message in `message` (bounded by messageSize).
+typedef int (*CTBackward)(void *context, const CTTensor *outputGradients, int outputCount, CTTensor *inputGradients, int inputCount,
+                          char *message, int messageSize);
+// Attaches `outputs` (computed without a graph) to `inputs` by a node that calls `backward`. `release(context)` runs with the
+// node's end, or at once where no input needs a gradient. Writes owned handles to `results`.
+int ct_custom_node(const char *name, const CTTensor *inputs, int inputCount, const CTTensor *outputs, int outputCount, CTBackward backward,
+                   void (*release)(void *), void *context, CTTensor *results);
+
+bool ct_autocast_enabled(int32_t deviceType);
+int32_t ct_autocast_type(int32_t deviceType);
+void ct_set_autocast(int32_t deviceType, bool enabled, int32_t scalarType);
+
+// --- Random, threads, devices, memory --------------------------------------------------------------------------
+
+int ct_generator(int64_t device, uint64_t seed, CTGenerator *result);
+int ct_default_generator(int64_t device, CTGenerator *result);
+void ct_release_generator(CTGenerator generator);
+void ct_generator_seed(CTGenerator generator, uint64_t seed);
+int ct_generator_state(CTGenerator generator, CTTensor *result);
+int ct_set_generator_state(CTGenerator generator, CTTensor state);
+
+int ct_threads(void);
+void ct_set_threads(int count);
+int ct_cuda_device_count(void);
+bool ct_mps_available(void);
+const char *ct_version(void);
+
+// Counts CPU allocations of this thread between begin and end: bytes alive now beyond the start, and their peak.
+int ct_memory_begin(void);
+void ct_memory_now(int64_t *current, int64_t *peak);
+void ct_memory_end(void);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

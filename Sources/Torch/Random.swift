@@ -1,0 +1,117 @@
+import CTorch
+
+private let uniformOp: Operator = Operator("uniform_")
+private let normalOp: Operator = Operator("normal_")
+private let randintOp: Operator = Operator("random_", "from")
+private let bernoulliOp: Operator = Operator("bernoulli_", "float")
+private let randpermOp: Operator = Operator("randperm", "generator")
+private let multinomialOp: Operator = Operator("multinomial")
+
+/// An explicit stream of random numbers on a device.
+///
+/// Two generators with one seed give the same numbers; ``state`` saves and restores the place in the stream.
+public final class RandomGenerator {
+    fileprivate let handle: CTGenerator
+    public let device: Device
+
+    /// A stream of its own that starts at `seed`.
+    public init(seed: UInt64, device: Device = .default) {
+        var result: CTGenerator?
+        if ct_generator(device.code, seed, &result) != 0 { fatalError("RandomGenerator: \(String(cString: ct_last_error()))") }
+        handle = result!
+        self.device = device
+    }
+
+    private init(owning handle: CTGenerator, device: Device) {
+        self.handle = handle
+        self.device = device
+    }
+
+    deinit { ct_release_generator(handle) }
+
+    /// The stream that operators use when no generator is given (dropout, for instance).
+    public static func shared(on device: Device = .default) -> RandomGenerator {
+        var result: CTGenerator?
+        if ct_default_generator(device.code, &result) != 0 { fatalError("RandomGenerator: \(String(cString: ct_last_error()))") }
+        return RandomGenerator(owning: result!, device: device)
+    }
+
+    public func seed(_ seed: UInt64) { ct_generator_seed(handle, seed) }
+
+    /// The place in the stream, as a tensor of bytes.
+    public func state() -> Tensor {
+        var result: CTTensor?
+        if ct_generator_state(handle, &result) != 0 { fatalError("RandomGenerator: \(String(cString: ct_last_error()))") }
+        return Tensor(owning: result!)
+    }
+
+    /// - Throws: ``TorchError`` when the bytes are not a state of this kind of generator.
+    public func restore(_ state: Tensor) throws {
+        if ct_set_generator_state(handle, state.handle) != 0 { throw TorchError(String(cString: ct_last_error())) }
+    }
+}
+
+extension RandomGenerator: OperatorArgument {
+    public func encode(into arguments: inout ArgumentEncoder) {
+        var value: CTValue = CTValue()
+        value.kind = CTKindGenerator
+        value.pointer = UnsafeRawPointer(handle)
+        arguments.append(value)
+    }
+}
+
+/// Seeds the shared generators of every device.
+public func seedEverything(_ seed: UInt64) {
+    RandomGenerator.shared(on: .cpu).seed(seed)
+    for index in 0..<Device.cudaCount { RandomGenerator.shared(on: .cuda(index)).seed(seed) }
+}
+
+// Random tensors; without a generator they draw from the device's shared stream.
+extension Tensor {
+    /// Uniform in `[low, high)`.
+    public static func uniform(
+        _ shape: [Int], low: Double = 0, high: Double = 1, dtype: DType = .float32, device: Device = .default,
+        generator: RandomGenerator? = nil
+    ) -> Tensor {
+        let result: Tensor = empty(shape, dtype: dtype, device: device)
+        uniformOp.perform(result, low, high, generator)
+        return result
+    }
+
+    public static func normal(
+        _ shape: [Int], mean: Double = 0, standardDeviation: Double = 1, dtype: DType = .float32, device: Device = .default,
+        generator: RandomGenerator? = nil
+    ) -> Tensor {
+        let result: Tensor = empty(shape, dtype: dtype, device: device)
+        normalOp.perform(result, mean, standardDeviation, generator)
+        return result
+    }
+
+    /// Integers in `[low, high)`.
+    public static func randomIntegers(
+        _ shape: [Int], low: Int = 0, high: Int, dtype: DType = .int64, device: Device = .default, generator: RandomGenerator? = nil
+    ) -> Tensor {
+        let result: Tensor = empty(shape, dtype: dtype, device: device)
+        randintOp.perform(result, low, high, generator)
+        return result
+    }
+
+    /// Ones with the given probability, else zeros.
+    public static func bernoulli(
+        _ shape: [Int], probability: Double, dtype: DType = .float32, device: Device = .default, generator: RandomGenerator? = nil
+    ) -> Tensor {
+        let result: Tensor = empty(shape, dtype: dtype, device: device)
+        bernoulliOp.perform(result, probability, generator)
+        return result
+    }
+
+    /// `0 ..< count` in random order (int64).
+    public static func randomPermutation(_ count: Int, device: Device = .default, generator: RandomGenerator? = nil) -> Tensor {
+        randpermOp(count, generator, DType.int64, Int?.none, device, Bool?.none)
+    }
+
+    /// Indices drawn by the weights of the last axis: `[count]` or `[rows, count]`.
+    public func multinomial(_ count: Int, replacement: Bool = false, generator: RandomGenerator? = nil) -> Tensor {
+        multinomialOp(self, count, replacement, generator)
+    }
+}
