@@ -1,0 +1,24 @@
+import Torch
+
+private let linearOp: Operator = Operator("linear")
+
+/// `y = x Wᵀ + b`, from `[..., inputDimensions]` to `[..., outputDimensions]`.
+public final class Linear: Module, UnaryLayer {
+    /// `[outputDimensions, inputDimensions]`
+    public let weight: Tensor
+    /// `[outputDimensions]`
+    public let bias: Tensor?
+
+    /// Weights and bias start uniform in `±1/√inputDimensions`.
+    public init(_ inputDimensions: Int, _ outputDimensions: Int, bias: Bool = true, generator: RandomGenerator? = nil) {
+        let bound: Double = 1 / Double(max(inputDimensions, 1)).squareRoot()
+        weight = .uniform([outputDimensions, inputDimensions], low: -bound, high: bound, generator: generator)
+        self.bias = bias ? .uniform([outputDimensions], low: -bound, high: bound, generator: generator) : nil
+        super.init()
+    }
+
+    public var inputDimensions: Int { weight.dim(1) }
+    public var outputDimensions: Int { weight.dim(0) }
+
+    public func callAsFunction(_ x: Tensor) -> Tensor { linearOp(x, weight, bias) }
+}
