@@ -16,7 +16,7 @@ struct ByteReader {
             throw DataFormatError(path: path, at: .offset(offset), "\(what) needs \(count) bytes, the file has \(remaining) more")
         }
         defer { offset += count }
-        return bytes[offset ..< offset + count]
+        return bytes[offset..<offset + count]
     }
 
     mutating func skip(_ count: Int) { offset += min(count, remaining) }

@@ -63,7 +63,7 @@ public struct CSVTable: Sendable {
         guard parser.rowLines.count > (format.hasHeader ? 1 : 0) else { throw DataFormatError(path: path, "the table has no rows") }
 
         var names = [String]()
-        for column in 0 ..< parser.width {
+        for column in 0..<parser.width {
             names.append(format.hasHeader ? try reader.string(row: 0, column: column) : "column\(column + 1)")
         }
         let firstRow = format.hasHeader ? 1 : 0
@@ -79,7 +79,7 @@ public struct CSVTable: Sendable {
         rowCount = rowLines.count
         var columns = [CSVColumn]()
         for (index, name) in names.enumerated() {
-            columns.append(try reader.read(column: index, name: name, rows: firstRow ..< parser.rowLines.count, kind: kinds[name]))
+            columns.append(try reader.read(column: index, name: name, rows: firstRow..<parser.rowLines.count, kind: kinds[name]))
         }
         self.columns = columns
     }
@@ -95,7 +95,7 @@ private struct FieldReader {
 
     func string(row: Int, column: Int) throws(DataFormatError) -> String {
         let index = row * parser.width + column
-        let bytes = parser.text[(index == 0 ? 0 : parser.ends[index - 1]) ..< parser.ends[index]]
+        let bytes = parser.text[(index == 0 ? 0 : parser.ends[index - 1])..<parser.ends[index]]
         switch format.encoding {
         case .latin1: return String(String.UnicodeScalarView(bytes.map { Unicode.Scalar($0) }))
         case .utf8:

@@ -39,7 +39,9 @@ public struct DataDirectory: Sendable, Equatable {
     /// The first thing that the set lacks here, in words, or nil if it is complete.
     public func missingPart(of source: DataSource) -> String? {
         let folder = folder(of: source)
-        if let missing = source.files.first(where: { !FileManager.default.fileExists(atPath: folder + "/" + $0.name) }) { return missing.name }
+        if let missing = source.files.first(where: { !FileManager.default.fileExists(atPath: folder + "/" + $0.name) }) {
+            return missing.name
+        }
         guard let archive = source.archive else { return nil }
         let names = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
         let count = names.count { $0.hasSuffix(archive.suffix) }

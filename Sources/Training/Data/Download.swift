@@ -30,7 +30,9 @@ final class Download: NSObject, URLSessionDataDelegate {
     private let progress: @Sendable (DownloadProgress) -> Void
     private let state: Mutex<State>
 
-    private init(_ source: DataFile, from address: String, into path: String, progress: @escaping @Sendable (DownloadProgress) -> Void) throws {
+    private init(_ source: DataFile, from address: String, into path: String, progress: @escaping @Sendable (DownloadProgress) -> Void)
+        throws
+    {
         self.source = source
         self.address = address
         self.progress = progress

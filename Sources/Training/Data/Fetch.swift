@@ -57,7 +57,8 @@ extension DataDirectory {
         var members: [String: [UInt8]] = [:]
         try Tar.forEachFile(in: Gzip.readFile(packed), path: archive.address) { path, content in
             let parts = path.split(separator: "/")
-            guard let name = parts.last, name.hasSuffix(archive.suffix), !name.hasPrefix("."), parts.dropLast().last.map(String.init) == archive.folder
+            guard let name = parts.last, name.hasSuffix(archive.suffix), !name.hasPrefix("."),
+                parts.dropLast().last.map(String.init) == archive.folder
             else { return }
             members[String(name)] = Array(content)
         }

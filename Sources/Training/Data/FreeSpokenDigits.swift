@@ -29,7 +29,7 @@ public struct FreeSpokenDigits: Sendable {
         var recordings = [Recording]()
         for name in names {
             let parts = name.dropLast(4).split(separator: "_")
-            guard parts.count == 3, let digit = Int(parts[0]), (0 ... 9).contains(digit), let index = Int(parts[2]), index >= 0 else {
+            guard parts.count == 3, let digit = Int(parts[0]), (0...9).contains(digit), let index = Int(parts[2]), index >= 0 else {
                 throw DataFormatError(path: folder + "/" + name, "the name is not digit_speaker_index.wav")
             }
             recordings.append(Recording(digit: digit, speaker: String(parts[1]), index: index, path: folder + "/" + name))

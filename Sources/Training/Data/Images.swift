@@ -23,7 +23,7 @@ public struct IDXArray: Sendable, Equatable {
         guard magic[3] > 0 else { throw reader.error("the idx array has no dimension", at: 3) }
         var shape = [Int]()
         var count = 1
-        for dimension in 0 ..< magic[3] {
+        for dimension in 0..<magic[3] {
             let size = Int(try reader.bigEndian32("the size of dimension \(dimension)"))
             let (product, overflow) = count.multipliedReportingOverflow(by: size)
             guard !overflow else { throw reader.error("the idx dimensions \(shape + [size]) are too large") }
@@ -53,7 +53,7 @@ public struct LabelledImages: Sendable, Equatable {
 
     /// Image `index`, [channels, height, width], scaled to 0...1.
     public func image(_ index: Int) -> [Float] {
-        pixels[index * imageSize ..< (index + 1) * imageSize].map { Float($0) / 255 }
+        pixels[index * imageSize..<(index + 1) * imageSize].map { Float($0) / 255 }
     }
 
     /// The CIFAR-10 binary format: records of a label and 3 x 32 x 32 bytes, plane by plane; plain or gzip's.
@@ -71,7 +71,7 @@ public struct LabelledImages: Sendable, Equatable {
                 throw DataFormatError(path: path, at: .offset(start), "the label is \(bytes[start]), expected 0 to 9")
             }
             labels.append(bytes[start])
-            pixels.append(contentsOf: bytes[start + 1 ..< start + record])
+            pixels.append(contentsOf: bytes[start + 1..<start + record])
         }
         return LabelledImages(channels: 3, height: 32, width: 32, labels: labels, pixels: pixels)
     }

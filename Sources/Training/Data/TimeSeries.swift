@@ -69,14 +69,15 @@ public struct StandardScaler: Codable, Sendable, Equatable {
 
     /// Fits the steps of `range`, which must not be empty.
     public init(_ series: TimeSeries, over range: Range<Int>) {
-        precondition(!range.isEmpty && range.upperBound <= series.length, "StandardScaler: no steps \(range) in a series of \(series.length)")
+        precondition(
+            !range.isEmpty && range.upperBound <= series.length, "StandardScaler: no steps \(range) in a series of \(series.length)")
         let width = series.width
         var sums = [Double](repeating: 0, count: width)
-        for step in range { for variable in 0 ..< width { sums[variable] += Double(series.values[step * width + variable]) } }
+        for step in range { for variable in 0..<width { sums[variable] += Double(series.values[step * width + variable]) } }
         let mean = sums.map { $0 / Double(range.count) }
         var squares = [Double](repeating: 0, count: width)
         for step in range {
-            for variable in 0 ..< width {
+            for variable in 0..<width {
                 let difference = Double(series.values[step * width + variable]) - mean[variable]
                 squares[variable] += difference * difference
             }
@@ -98,7 +99,7 @@ public struct SeriesSplit: Sendable, Equatable {
         guard series.length >= 20 * month else {
             throw DataFormatError(path: path, "has \(series.length) steps, the ETT split needs \(20 * month)")
         }
-        return SeriesSplit(train: 0 ..< 12 * month, validation: 12 * month ..< 16 * month, test: 16 * month ..< 20 * month)
+        return SeriesSplit(train: 0..<12 * month, validation: 12 * month..<16 * month, test: 16 * month..<20 * month)
     }
 
     /// The first `train` of the steps and the last `test` of them, both rounded down; validation takes what lies between.
@@ -107,7 +108,7 @@ public struct SeriesSplit: Sendable, Equatable {
         let trained = Int(Double(series.length) * train)
         let tested = Int(Double(series.length) * test)
         let border = series.length - tested
-        return SeriesSplit(train: 0 ..< trained, validation: trained ..< border, test: border ..< series.length)
+        return SeriesSplit(train: 0..<trained, validation: trained..<border, test: border..<series.length)
     }
 }
 
@@ -132,7 +133,8 @@ public struct SeriesWindows: Sendable {
         count = part.upperBound - firstTarget - horizon + 1
         guard count > 0 else {
             throw DataFormatError(
-                path: "the series", "its part of \(part.count) steps is too short for a look-back of \(lookback) and a horizon of \(horizon)")
+                path: "the series",
+                "its part of \(part.count) steps is too short for a look-back of \(lookback) and a horizon of \(horizon)")
         }
     }
 
@@ -148,6 +150,6 @@ public struct SeriesWindows: Sendable {
     }
 
     private func slice(from step: Int, count: Int) -> ArraySlice<Float> {
-        series.values[step * series.width ..< (step + count) * series.width]
+        series.values[step * series.width..<(step + count) * series.width]
     }
 }

@@ -78,9 +78,9 @@ public enum WAV {
         let data = try reader.take(bytes, "the data chunk")
         let count = bytes / frame
         let channels: [[Float]] = data.withUnsafeBytes { raw in
-            (0 ..< format.channels).map { channel in
+            (0..<format.channels).map { channel in
                 [Float](unsafeUninitializedCapacity: count) { target, initialized in
-                    for index in 0 ..< count {
+                    for index in 0..<count {
                         let offset = index * frame + channel * format.bits / 8
                         target.initializeElement(at: index, to: sample(raw, offset, format))
                     }
@@ -100,7 +100,8 @@ public enum WAV {
         case (24, _):
             let low = UInt32(raw[offset]) << 8 | UInt32(raw[offset + 1]) << 16
             return Float(Int32(bitPattern: low | UInt32(raw[offset + 2]) << 24) >> 8) / 8_388_608
-        case (32, false): return Float(Double(Int32(littleEndian: raw.loadUnaligned(fromByteOffset: offset, as: Int32.self))) / 2_147_483_648)
+        case (32, false):
+            return Float(Double(Int32(littleEndian: raw.loadUnaligned(fromByteOffset: offset, as: Int32.self))) / 2_147_483_648)
         case (32, true): return Float(bitPattern: UInt32(littleEndian: raw.loadUnaligned(fromByteOffset: offset, as: UInt32.self)))
         default: return Float(Double(bitPattern: UInt64(littleEndian: raw.loadUnaligned(fromByteOffset: offset, as: UInt64.self))))
         }

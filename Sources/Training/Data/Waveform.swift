@@ -16,7 +16,7 @@ public struct Waveform: Sendable, Equatable {
     /// The mean over the channels.
     public var mono: [Float] {
         guard channels.count > 1 else { return channels[0] }
-        return (0 ..< length).map { index in channels.reduce(0) { $0 + $1[index] } / Float(channels.count) }
+        return (0..<length).map { index in channels.reduce(0) { $0 + $1[index] } / Float(channels.count) }
     }
 
     /// The waveform at another rate by linear interpolation. There is no filter against aliasing: what lies above half the new rate folds back.
@@ -28,7 +28,7 @@ public struct Waveform: Sendable, Equatable {
         return Waveform(
             sampleRate: rate,
             channels: channels.map { samples in
-                (0 ..< count).map { index in
+                (0..<count).map { index in
                     let position = min(Double(index) * step, Double(samples.count - 1))
                     let left = Int(position)
                     let fraction = Float(position - Double(left))
@@ -41,7 +41,7 @@ public struct Waveform: Sendable, Equatable {
     public static func centred(_ samples: [Float], to length: Int) -> [Float] {
         if samples.count >= length {
             let start = (samples.count - length) / 2
-            return Array(samples[start ..< start + length])
+            return Array(samples[start..<start + length])
         }
         let left = (length - samples.count) / 2
         let right = length - samples.count - left
