@@ -32,14 +32,17 @@ struct DeltaRuleChunks {
         v = layout.split(inputs[2])
         beta = layout.split(inputs[3])
         let weightedKeys: Tensor = beta * k
-        let eye: Tensor = Tensor.eye(layout.chunk, dtype: k.dtype, device: k.device)
-        // The diagonal that is really there is ignored: the solver takes it as ones.
-        let system: Tensor = weightedKeys.bmm(k.mT)
-        inverse = system.solvingTriangular(eye.expanded(to: system.shape), upper: false, unitDiagonal: true)
+        inverse = Self.unitTriangularInverse(weightedKeys.bmm(k.mT))
         w = inverse.bmm(weightedKeys)
         u = inverse.bmm(beta * v)
         let identity: Tensor = Tensor.eye(k.dim(2), dtype: k.dtype, device: k.device)
         transition = identity - k.mT.bmm(w)
+    }
+
+    /// `(I + tril(X, −1))⁻¹` of square matrices `[M, C, C]`; what X holds on and above the diagonal has no part in it.
+    static func unitTriangularInverse(_ matrices: Tensor) -> Tensor {
+        let identity: Tensor = Tensor.eye(matrices.dim(-1), dtype: matrices.dtype, device: matrices.device)
+        return matrices.solvingTriangular(identity.expanded(to: matrices.shape), upper: false, unitDiagonal: true)
     }
 
     private var initialState: Tensor? { inputs.count > 4 ? inputs[4] : nil }
