@@ -1,5 +1,6 @@
 /// A JSON value as the text has it: members in order, integers apart from other numbers.
-indirect enum StrictJSON: Equatable {
+/// (`Sendable` is spelled out: inferring it sends Swift 6.3 in a circle.)
+enum StrictJSON: Sendable {
     case object([(key: String, value: StrictJSON)])
     case array([StrictJSON])
     case string(String)
@@ -8,19 +9,6 @@ indirect enum StrictJSON: Equatable {
     case number(String)
     case bool(Bool)
     case null
-
-    static func == (left: StrictJSON, right: StrictJSON) -> Bool {
-        switch (left, right) {
-        case (.object(let a), .object(let b)): a.elementsEqual(b) { $0.key == $1.key && $0.value == $1.value }
-        case (.array(let a), .array(let b)): a == b
-        case (.string(let a), .string(let b)): a == b
-        case (.integer(let a), .integer(let b)): a == b
-        case (.number(let a), .number(let b)): a == b
-        case (.bool(let a), .bool(let b)): a == b
-        case (.null, .null): true
-        default: false
-        }
-    }
 
     /// What kind of value this is, for messages.
     var kind: String {
@@ -32,6 +20,21 @@ indirect enum StrictJSON: Equatable {
         case .number(let text): "the number \(quoted(text))"
         case .bool(let value): "\(value)"
         case .null: "null"
+        }
+    }
+}
+
+extension StrictJSON: Equatable {
+    static func == (left: StrictJSON, right: StrictJSON) -> Bool {
+        switch (left, right) {
+        case (.object(let a), .object(let b)): a.elementsEqual(b) { $0.key == $1.key && $0.value == $1.value }
+        case (.array(let a), .array(let b)): a == b
+        case (.string(let a), .string(let b)): a == b
+        case (.integer(let a), .integer(let b)): a == b
+        case (.number(let a), .number(let b)): a == b
+        case (.bool(let a), .bool(let b)): a == b
+        case (.null, .null): true
+        default: false
         }
     }
 }
