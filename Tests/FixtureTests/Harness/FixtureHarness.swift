@@ -23,7 +23,9 @@ struct FixtureHarness: Sendable {
 
     func run(_ fixture: FixtureCase) -> Outcome {
         guard let name = operatorName(of: fixture.name) else {
-            return .failed(["\(fixture.name): unknown operator; known are \((operators.map(\.name) + pending).sorted().joined(separator: ", "))"])
+            return .failed([
+                "\(fixture.name): unknown operator; known are \((operators.map(\.name) + pending).sorted().joined(separator: ", "))"
+            ])
         }
         guard let found = operators.first(where: { $0.name == name }) else { return .pending(operatorName: name) }
         do {

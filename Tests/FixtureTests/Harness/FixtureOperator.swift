@@ -16,7 +16,9 @@ struct FixtureOperator: Sendable {
     /// An operator given by its outputs; loss and gradients follow from the file's cotangents.
     ///
     /// `function` returns outputs by name (`o` for `out.o`); names with a dot (`const.log_decay`) are taken as they are.
-    static func differentiable(_ name: String, _ function: @escaping @Sendable (FixtureInputs) throws -> [String: Tensor]) -> FixtureOperator {
+    static func differentiable(_ name: String, _ function: @escaping @Sendable (FixtureInputs) throws -> [String: Tensor])
+        -> FixtureOperator
+    {
         differentiable(name, forms: [("", function)])
     }
 

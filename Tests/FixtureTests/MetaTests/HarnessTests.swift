@@ -76,7 +76,9 @@ struct HarnessTests {
         try TestPaths.withTemporaryFolder { folder in
             try saveTensors(["out.y": Tensor.zeros([1])], to: folder.appendingPathComponent("frobnicate_b1_t2.safetensors"))
             let fixtures: [FixtureCase] = try FixtureCase.all(in: folder)
-            #expect(failures(try #require(fixtures.first)).first?.hasPrefix("frobnicate_b1_t2: unknown operator; known are delta_rule, ") == true)
+            #expect(
+                failures(try #require(fixtures.first)).first?.hasPrefix("frobnicate_b1_t2: unknown operator; known are delta_rule, ")
+                    == true)
         }
         for name in harness.pending { #expect(harness.operatorName(of: "\(name)_b1_t2") == name) }
         #expect(harness.operatorName(of: "gated_delta_rule_b1") == "gated_delta_rule")
