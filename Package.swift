@@ -55,7 +55,7 @@ let package = Package(
         .testTarget(name: "OptimTests", dependencies: ["Optim"]),
         .testTarget(name: "TrainingTests", dependencies: ["Training"]),
         .testTarget(name: "SequenceModelsTests", dependencies: ["SequenceModels"]),
-        .testTarget(name: "FixtureTests", dependencies: ["SequenceModels", "TestSupport"]),
+        .testTarget(name: "FixtureTests", dependencies: ["SequenceModels", "Optim", "NN", "Torch", "TestSupport"]),
         .testTarget(name: "ExperimentsTests", dependencies: ["Experiments", "Papers"]),
         .testTarget(name: "CLITests", dependencies: ["Training"]),
     ],
