@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 @testable import Training
@@ -70,7 +71,7 @@ import Testing
         #expect(parsed > 10)
     }
 
-    @Test(.enabled(if: ReferencePython.isAvailable, "no Python: set LINNET_PYTHON"))
+    @Test(.enabled(if: PythonPeer.has(), "no Python: set LINNET_PYTHON"))
     func readsTheSameFieldsAsPython() throws {
         guard let folder = testData("ag_news") else { return print("readsTheSameFieldsAsPython: skipped, ag_news is not here") }
         let format = CSVFormat(hasHeader: false, trimsBlanks: false, missing: [])
@@ -79,7 +80,7 @@ import Testing
             Issue.record("not text"); return
         }
         let joined = zip(titles, bodies).map { "\($0!)\u{1}\($1!)\n" }.joined()
-        let expected = try ReferencePython.run(
+        let expected = try PythonPeer.run(
             "import csv,hashlib,sys\nr=list(csv.reader(open(sys.argv[1],encoding='utf8',newline='')))\n"
                 + "print(len(r),hashlib.sha256(''.join(f'{a[1]}\\x01{a[2]}\\n' for a in r).encode()).hexdigest())", folder + "/test.csv")
         #expect("\(parsed.rowCount) \(SHA256.digest(Array(joined.utf8)))\n" == expected)

@@ -1,11 +1,13 @@
 import Foundation
 import Synchronization
+import TestSupport
 import Testing
+import Torch
 
 @testable import Training
 
 /// Downloads from a server on this machine; no test reaches for the network.
-@Suite(.enabled(if: ReferencePython.isAvailable, "no Python: set LINNET_PYTHON"), .serialized)
+@Suite(.enabled(if: PythonPeer.has(), "no Python: set LINNET_PYTHON"), .serialized)
 struct FetchTests {
     let scratch = Scratch()
 
@@ -37,7 +39,7 @@ struct FetchTests {
                 h=http.server.ThreadingHTTPServer(('127.0.0.1',0),H)
                 print(h.server_port,flush=True); h.serve_forever()
                 """
-            process = try ReferencePython.start(script, [])
+            process = try PythonPeer.start(script)
             let port = (process.standardOutput as! Pipe).fileHandleForReading.availableData
             address = "http://127.0.0.1:" + String(decoding: port, as: UTF8.self).trimmingCharacters(in: .whitespacesAndNewlines)
         }

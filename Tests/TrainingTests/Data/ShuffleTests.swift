@@ -1,5 +1,6 @@
 import Foundation
 import Synchronization
+import TestSupport
 import Testing
 
 @testable import Training
@@ -19,7 +20,7 @@ import Testing
     }
 
     /// The order is part of a checkpoint's meaning: this one was computed by an independent script in Python.
-    @Test(.enabled(if: ReferencePython.isAvailable, "no Python: set LINNET_PYTHON"), arguments: [0, 1, 5])
+    @Test(.enabled(if: PythonPeer.has(), "no Python: set LINNET_PYTHON"), arguments: [0, 1, 5])
     func theOrderEqualsAnIndependentOne(epoch: Int) throws {
         var indices = ShuffledIndices(count: 50, seed: 42)
         for _ in 0..<50 * epoch { _ = indices.next() }
@@ -42,7 +43,7 @@ import Testing
                 j=p>>64; o[i],o[j]=o[j],o[i]
             print(*o)
             """
-        #expect(order + "\n" == (try ReferencePython.run(script, "\(epoch)")))
+        #expect(order + "\n" == (try PythonPeer.run(script, "\(epoch)")))
     }
 
     @Test func everyEpochIsAnotherPermutation() {

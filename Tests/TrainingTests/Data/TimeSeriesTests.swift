@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 @testable import Training
@@ -47,7 +48,7 @@ import Testing
         #expect(throws: DataFormatError.self) { try SeriesSplit.ettHourly(TimeSeries(names: ["x"], values: [1, 2])) }
     }
 
-    @Test(.enabled(if: ReferencePython.isAvailable, "no Python: set LINNET_PYTHON"))
+    @Test(.enabled(if: PythonPeer.has(), "no Python: set LINNET_PYTHON"))
     func theETTProtocolEqualsNumPy() throws {
         guard let folder = testData("ett") else { return print("theETTProtocolEqualsNumPy: skipped, ett is not here") }
         let series = try TimeSeries.ett(path: folder + "/ETTh1.csv")
@@ -70,7 +71,7 @@ import Testing
             print(sum(((x[s:s+96]-x[s-1])**2).sum() for s in range(11520,14400-95,16)))
             """
         let expected = try #require(
-            Double(ReferencePython.run(script, folder + "/ETTh1.csv").trimmingCharacters(in: .whitespacesAndNewlines)))
+            Double(PythonPeer.run(script, folder + "/ETTh1.csv").trimmingCharacters(in: .whitespacesAndNewlines)))
         #expect(abs(sum / expected - 1) < 1e-5)
     }
 }

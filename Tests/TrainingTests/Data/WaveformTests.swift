@@ -1,5 +1,7 @@
 import Foundation
+import TestSupport
 import Testing
+import Torch
 
 @testable import Training
 
@@ -94,7 +96,7 @@ import Testing
         #expect(ramp.resampled(to: 2).channels == [[0, 2]])
     }
 
-    @Test(.enabled(if: ReferencePython.isAvailable, "no Python: set LINNET_PYTHON"))
+    @Test(.enabled(if: PythonPeer.has(), "no Python: set LINNET_PYTHON"))
     func readsTheSpokenDigitsLikePython() throws {
         guard let folder = testData("fsdd") else { return print("readsTheSpokenDigitsLikePython: skipped, fsdd is not here") }
         let digits = try FreeSpokenDigits(folder: folder)
@@ -113,7 +115,7 @@ import Testing
                 w=wave.open(f); a=array.array('h',w.readframes(w.getnframes())); t+=sum(abs(v) for v in a)+len(a)
             print(t)
             """
-        #expect("\(total)\n" == (try ReferencePython.run(script, folder)))
+        #expect("\(total)\n" == (try PythonPeer.run(script, folder)))
     }
 
     @Test func aRecordingWithAnotherNameIsATypedError() throws {

@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 @testable import Training
@@ -11,10 +12,10 @@ import Testing
         #expect(SHA256.digest(Array("abc".utf8)) == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad")
     }
 
-    @Test(.enabled(if: ReferencePython.isAvailable, "no Python: set LINNET_PYTHON"))
+    @Test(.enabled(if: PythonPeer.has(), "no Python: set LINNET_PYTHON"))
     func sha256EqualsHashlibAtEveryLengthAndInParts() throws {
         let script = "import hashlib\nfor n in range(300): print(hashlib.sha256(bytes((7*i+n)%256 for i in range(n))).hexdigest())"
-        let expected = try ReferencePython.run(script).split(separator: "\n").map(String.init)
+        let expected = try PythonPeer.run(script).split(separator: "\n").map(String.init)
         try #require(expected.count == 300)
         for length in 0..<300 {
             let message = (0..<length).map { UInt8((7 * $0 + length) % 256) }
@@ -27,10 +28,10 @@ import Testing
         }
     }
 
-    @Test(.enabled(if: ReferencePython.isAvailable, "no Python: set LINNET_PYTHON"))
+    @Test(.enabled(if: PythonPeer.has(), "no Python: set LINNET_PYTHON"))
     func gunzipsWhatPythonCompressedAndRefusesDamage() throws {
         let path = scratch.file("a.gz")
-        _ = try ReferencePython.run(
+        _ = try PythonPeer.run(
             "import gzip,sys\nopen(sys.argv[1],'wb').write(gzip.compress(bytes(i*i%251 for i in range(600000)))+gzip.compress(b'tail'))",
             path)
         let expected = (0..<600_000).map { UInt8($0 * $0 % 251) } + Array("tail".utf8)
@@ -45,7 +46,7 @@ import Testing
         }
     }
 
-    @Test(.enabled(if: ReferencePython.isAvailable, "no Python: set LINNET_PYTHON"), arguments: ["USTAR", "GNU", "PAX"])
+    @Test(.enabled(if: PythonPeer.has(), "no Python: set LINNET_PYTHON"), arguments: ["USTAR", "GNU", "PAX"])
     func readsTheArchivesThatPythonWrites(format: String) throws {
         let path = scratch.file("\(format).tar")
         let script = """
@@ -55,7 +56,7 @@ import Testing
                 for name,size in [('top/a.wav',0),('top/b.wav',513),('top/'+'d'*60+'/'+'l'*70+'.wav',5)]:
                     i=tarfile.TarInfo(name); i.size=size; t.addfile(i,io.BytesIO(b'x'*size))
             """
-        _ = try ReferencePython.run(script, path, format)
+        _ = try PythonPeer.run(script, path, format)
         let archive = try readFile(path)
         var found: [String: Int] = [:]
         try Tar.forEachFile(in: archive, path: path) { found[$0] = $1.count }

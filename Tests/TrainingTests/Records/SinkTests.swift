@@ -1,6 +1,8 @@
 import Foundation
 import Synchronization
+import TestSupport
 import Testing
+import Torch
 
 @testable import Training
 
@@ -48,7 +50,7 @@ import Testing
         #expect(TFRecord.crc32c((0..<32).map { UInt8($0) }) == 0x46DD_794E)
     }
 
-    @Test(.enabled(if: ReferencePython.hasTensorBoard, "no Python with tensorboard: set LINNET_PYTHON"))
+    @Test(.enabled(if: PythonPeer.has("tensorboard"), "no Python with tensorboard: set LINNET_PYTHON"))
     func tensorBoardReadsTheVeryValues() throws {
         let sink = try TensorBoardSink(folder: scratch.file("tb"), now: { Date(timeIntervalSince1970: 1234.5) })
         for step in [0, 7, 1 << 40] { sink.log(step: step, metrics: ["loss": 1 / Double(step + 3), "train/accuracy": .nan]) }
@@ -67,10 +69,10 @@ import Testing
             print(tensor_util.make_ndarray(a.Tensors('sample')[0].tensor_proto)[0].decode(),a.SummaryMetadata('sample').plugin_data.plugin_name)
             print(tensor_util.make_ndarray(a.Tensors('weights')[0].tensor_proto).tolist(),a.SummaryMetadata('weights').plugin_data.plugin_name)
             """
-        let lines = try ReferencePython.run(script, scratch.file("tb")).split(separator: "\n").map(String.init)
+        let lines = try PythonPeer.run(script, scratch.file("tb")).split(separator: "\n").map(String.init)
         try #require(lines.count == 5)
         #expect(lines[0] == "['loss', 'train/accuracy'] ['sample', 'weights']")
-        let values = try ReferencePython.run(
+        let values = try PythonPeer.run(
             "import numpy as np\nprint([(s,float(np.float32(1/(s+3))).hex(),1234.5) for s in (0,7,1<<40)])"
         ).dropLast()
         #expect(lines[1] == values)
