@@ -24,6 +24,7 @@ let package = Package(
     ],
     targets: [
         .systemLibrary(name: "CLibtorch", pkgConfig: "libtorch"),
+        .systemLibrary(name: "CZlib"),
         .target(name: "CTorch", dependencies: ["CLibtorch"]),
         .target(name: "Torch", dependencies: ["CTorch"]),
         .target(name: "NN", dependencies: ["Torch"]),
@@ -31,11 +32,12 @@ let package = Package(
         .target(
             name: "Training",
             dependencies: [
-                "NN", "Optim",
+                "NN", "Optim", "CZlib",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "SwiftProtobuf", package: "swift-protobuf"),
                 .product(name: "GRDB", package: "GRDB.swift"),
-            ]),
+            ],
+            exclude: ["Records/TensorBoard/event.proto"]),
         .target(name: "SequenceModels", dependencies: ["Training"]),
         .target(name: "Experiments", dependencies: ["SequenceModels"]),
         .target(name: "Papers", dependencies: ["Experiments"]),
