@@ -76,6 +76,10 @@ build: libtorch ## build the libraries and the command line, optimised
 test: $(VENV)/.peers ## run the whole suite
 	LINNET_PYTHON=$(PYTHON) swift test $(SWIFT_FLAGS)
 
+.PHONY: test-fixtures
+test-fixtures: $(VENV)/.peers ## run the fixtures in LINNET_FIXTURES (default ../shared/fixtures) alone
+	LINNET_PYTHON=$(PYTHON) swift test --filter FixtureTests $(SWIFT_FLAGS)
+
 .PHONY: format
 format: toolchain ## lay the sources out
 	swift format --in-place --recursive --parallel Package.swift Sources Tests Benchmarks

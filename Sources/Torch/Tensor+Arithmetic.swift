@@ -137,3 +137,16 @@ public func minimum(_ left: Tensor, _ right: Tensor) -> Tensor { minimumOp(left,
 
 /// `log(exp(left) + exp(right))` without overflow.
 public func logAddExp(_ left: Tensor, _ right: Tensor) -> Tensor { logAddExpOp(left, right) }
+
+// Compound assignment makes a new tensor and binds the variable (or the indexed place) to it, so that it is safe in a graph;
+// `add_` and its kin write in place.
+extension Tensor {
+    public static func += (left: inout Tensor, right: Tensor) { left = left + right }
+    public static func += <Value: ScalarValue>(left: inout Tensor, right: Value) { left = left + right }
+    public static func -= (left: inout Tensor, right: Tensor) { left = left - right }
+    public static func -= <Value: ScalarValue>(left: inout Tensor, right: Value) { left = left - right }
+    public static func *= (left: inout Tensor, right: Tensor) { left = left * right }
+    public static func *= <Value: ScalarValue>(left: inout Tensor, right: Value) { left = left * right }
+    public static func /= (left: inout Tensor, right: Tensor) { left = left / right }
+    public static func /= <Value: ScalarValue>(left: inout Tensor, right: Value) { left = left / right }
+}

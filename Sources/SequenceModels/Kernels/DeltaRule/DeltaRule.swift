@@ -1,0 +1,47 @@
+import Torch
+
+/// The delta rule: a linear associative memory whose write replaces what a key retrieves instead of adding to it.
+///
+/// For each head, from `S₀` (zeros unless given):
+///
+///     S_t = S_{t-1} + β_t k_t (v_t − S_{t-1}ᵀ k_t)ᵀ
+///     o_t = scale · S_tᵀ q_t
+///
+/// which is one step of gradient descent on `½‖Sᵀk − v‖²` with rate β. Keys should have unit length: the transition's
+/// eigenvalues are then 1 and `1 − β`. Computed in float32 (float64 for float64 inputs) and differentiable in every input;
+/// training memory is the inputs alone, since the backward recomputes the chunks' states.
+///
+/// Source: Yang, Wang, Zhang, Shen, Kim, *Parallelizing Linear Transformers with the Delta Rule over Sequence Length*, 2024.
+/// - Parameters:
+///   - q: queries `[B, T, H, K]`.
+///   - k: keys `[B, T, H, K]`.
+///   - v: values `[B, T, H, V]`.
+///   - beta: write strengths `[B, T, H]`; 0 leaves the state as it is, 1 replaces, up to 2 reflects.
+///   - scale: factor on `q` when reading, K^-1/2 unless given.
+///   - initialState: `[B, H, K, V]`.
+///   - mask: `[B, T]`, 1 for real tokens; the others neither decay nor write.
+///   - mode: see ``MixerMode``; without one, by the length.
+/// - Returns: the output `[B, T, H, V]` in `v`'s type and the final state `[B, H, K, V]`.
+public func deltaRule(
+    q: Tensor, k: Tensor, v: Tensor, beta: Tensor, scale: Double? = nil, initialState: Tensor? = nil, mask: Tensor? = nil,
+    mode: MixerMode? = nil
+) -> (output: Tensor, state: Tensor) {
+    let shape: AttentionShape = AttentionShape("deltaRule", q: q, k: k, v: v)
+    shape.check(beta, "deltaRule: beta")
+    let scale: Double = shape.scale(scale)
+    let (keys, values, strengths): (Tensor, Tensor, Tensor) = (k.masked(by: mask), v.masked(by: mask), beta.masked(by: mask))
+    guard let chunk: Int = MixerMode.chunk(for: mode, length: shape.length) else {
+        return deltaRuleRecurrence(
+            q: q, k: keys, v: values, beta: strengths, scale: scale, initialState: initialState, shape: shape)
+    }
+    let layout: ChunkLayout = ChunkLayout(shape: shape, chunk: chunk)
+    let inputs: [Tensor] = [q, keys, values, strengths] + (initialState.map { [$0] } ?? [])
+    let results: [Tensor] = customFunction("deltaRule", inputs) { inputs in
+        let (output, state): (Tensor, Tensor) = DeltaRuleChunks(inputs, scale: scale, layout: layout).forward()
+        return (
+            [output, state],
+            { DeltaRuleChunks(inputs, scale: scale, layout: layout).backward(outputGradient: $0[0], stateGradient: $0[1]) }
+        )
+    }
+    return (results[0], results[1])
+}

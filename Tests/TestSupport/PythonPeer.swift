@@ -1,0 +1,43 @@
+import Foundation
+
+/// Runs the Python originals that tests compare Linnet with: `$LINNET_PYTHON`, else `.libtorch/bin/python3` of this package.
+public enum PythonPeer {
+    /// What a script wrote to its standard error, where it failed.
+    public struct Failure: Error, CustomStringConvertible {
+        public let description: String
+    }
+
+    private static let executable: URL = {
+        if let path = ProcessInfo.processInfo.environment["LINNET_PYTHON"] { return URL(fileURLWithPath: path) }
+        return TestPaths.packageRoot.appendingPathComponent(".libtorch/bin/python3")
+    }()
+
+    /// Whether Python is there and can import all of the modules.
+    public static func has(_ modules: String...) -> Bool {
+        guard FileManager.default.isExecutableFile(atPath: executable.path) else { return false }
+        let imports: String = modules.map { "import \($0)" }.joined(separator: "\n")
+        return (try? run(imports)) != nil
+    }
+
+    /// Runs a script with `sys.argv[1...]` and gives its standard output.
+    /// - Throws: ``Failure`` where the script ends with another status than 0.
+    @discardableResult
+    public static func run(_ script: String, _ arguments: String...) throws -> String {
+        let process: Process = Process()
+        let output: Pipe = Pipe()
+        let errors: URL = FileManager.default.temporaryDirectory.appendingPathComponent("linnet-\(UUID().uuidString).stderr")
+        _ = FileManager.default.createFile(atPath: errors.path, contents: nil)
+        defer { try? FileManager.default.removeItem(at: errors) }
+        process.executableURL = executable
+        process.arguments = ["-c", script] + arguments
+        process.standardOutput = output
+        process.standardError = try FileHandle(forWritingTo: errors)
+        try process.run()
+        let text: Data = output.fileHandleForReading.readDataToEndOfFile()
+        process.waitUntilExit()
+        guard process.terminationStatus == 0 else {
+            throw Failure(description: "python: \((try? String(contentsOf: errors, encoding: .utf8)) ?? "no message")")
+        }
+        return String(decoding: text, as: UTF8.self)
+    }
+}
