@@ -1,3 +1,4 @@
+private let sumToSizeOp: Operator = Operator("sum_to_size")
 private let sumAllOp: Operator = Operator("sum")
 private let sumOp: Operator = Operator("sum", "dim_IntList")
 private let meanAllOp: Operator = Operator("mean")
@@ -35,6 +36,9 @@ extension Tensor {
     public func sum() -> Tensor { sumAllOp(self) }
     public func sum(axis: Int, keepDims: Bool = false) -> Tensor { sumOp(self, [axis], keepDims) }
     public func sum(axes: [Int], keepDims: Bool = false) -> Tensor { sumOp(self, axes, keepDims) }
+
+    /// Summed over the axes along which `shape` was broadcast to this tensor's shape.
+    public func summed(to shape: [Int]) -> Tensor { sumToSizeOp(self, shape) }
 
     public func mean() -> Tensor { meanAllOp(self) }
     public func mean(axis: Int, keepDims: Bool = false) -> Tensor { meanOp(self, [axis], keepDims) }

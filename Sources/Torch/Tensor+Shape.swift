@@ -1,6 +1,7 @@
 private let reshapeOp: Operator = Operator("reshape")
 private let permuteOp: Operator = Operator("permute")
 private let transposeOp: Operator = Operator("transpose", "int")
+private let movedimOp: Operator = Operator("movedim", "int")
 private let unsqueezeOp: Operator = Operator("unsqueeze")
 private let squeezeOp: Operator = Operator("squeeze", "dim")
 private let squeezeAllOp: Operator = Operator("squeeze")
@@ -33,6 +34,9 @@ extension Tensor {
     /// Axes in the given order; without an order, reversed.
     public func transposed(_ axes: Int...) -> Tensor { permuteOp(self, axes.isEmpty ? Array((0..<ndim).reversed()) : axes) }
     public func swappedAxes(_ first: Int, _ second: Int) -> Tensor { transposeOp(self, first, second) }
+
+    /// One axis put at another place; the others keep their order.
+    public func movedAxis(source: Int, destination: Int) -> Tensor { movedimOp(self, source, destination) }
 
     /// The last two axes swapped.
     public var mT: Tensor { transposeOp(self, -2, -1) }

@@ -11,8 +11,8 @@ struct AtomicFileTests {
     @Test func replacesTheFileAsAWholeAndLeavesNothingBeside() throws {
         try TestPaths.withTemporaryFolder { folder in
             let file: URL = folder.appendingPathComponent("a.bin")
-            try AtomicFile.write(Data("old".utf8), to: file)
-            try AtomicFile.write(Data("new text".utf8), to: file)
+            try AtomicFile.write(Data("old".utf8), to: file.path)
+            try AtomicFile.write(Data("new text".utf8), to: file.path)
             #expect(try Data(contentsOf: file) == Data("new text".utf8))
             #expect(try contents(folder) == ["a.bin"])
         }
@@ -21,9 +21,9 @@ struct AtomicFileTests {
     @Test func aFailingWriterLeavesTheOldFile() throws {
         try TestPaths.withTemporaryFolder { folder in
             let file: URL = folder.appendingPathComponent("a.bin")
-            try AtomicFile.write(Data("old".utf8), to: file)
+            try AtomicFile.write(Data("old".utf8), to: file.path)
             #expect(throws: Interrupted.self) {
-                try AtomicFile.write(to: file) { writer in
+                try AtomicFile.write(to: file.path) { writer in
                     try writer.write(Array("half of the n".utf8))
                     #expect(try Data(contentsOf: file) == Data("old".utf8))
                     throw Interrupted()
@@ -37,13 +37,13 @@ struct AtomicFileTests {
     @Test func systemFailuresNameTheFileAndTheCause() throws {
         try TestPaths.withTemporaryFolder { folder in
             let lost: URL = folder.appendingPathComponent("missing/a.bin")
-            #expect(throws: AtomicFileError(path: lost.path, operation: "create a file in its folder", code: ENOENT)) {
-                try AtomicFile.write(Data(), to: lost)
+            #expect(throws: FileError("write", lost.path, code: ENOENT)) {
+                try AtomicFile.write(Data(), to: lost.path)
             }
             let taken: URL = folder.appendingPathComponent("folder")
             try FileManager.default.createDirectory(at: taken, withIntermediateDirectories: true)
-            let failure: AtomicFileError? = #expect(throws: AtomicFileError.self) { try AtomicFile.write(Data(), to: taken) }
-            #expect(failure?.description == "\(taken.path): could not replace: Is a directory")
+            let failure: FileError? = #expect(throws: FileError.self) { try AtomicFile.write(Data(), to: taken.path) }
+            #expect(failure?.description == "cannot write \(taken.path): Is a directory")
             #expect(try contents(folder) == ["folder"])
         }
     }
@@ -52,10 +52,10 @@ struct AtomicFileTests {
         try TestPaths.withTemporaryFolder { folder in
             let file: URL = folder.appendingPathComponent("a.bin")
             let link: URL = folder.appendingPathComponent("link.bin")
-            try AtomicFile.write(Data("old".utf8), to: file)
+            try AtomicFile.write(Data("old".utf8), to: file.path)
             chmod(file.path, 0o640)
             try FileManager.default.createSymbolicLink(at: link, withDestinationURL: file)
-            try AtomicFile.write(Data("new".utf8), to: link)
+            try AtomicFile.write(Data("new".utf8), to: link.path)
             #expect(try Data(contentsOf: file) == Data("new".utf8))
             #expect(try FileManager.default.destinationOfSymbolicLink(atPath: link.path) == file.path)
             #expect(try FileManager.default.attributesOfItem(atPath: file.path)[.posixPermissions] as? Int == 0o640)

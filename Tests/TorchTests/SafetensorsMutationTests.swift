@@ -115,7 +115,7 @@ private enum SafetensorsMutation {
     /// Replaces, repeats or removes a token of the header and, mostly, sets the length right again.
     private static func editHeader(_ bytes: inout [UInt8], using generator: inout SeededGenerator) {
         let end: Int = headerEnd(bytes)
-        var tokens: [String] = tokenized(String(decoding: bytes[8..<end], as: UTF8.self))
+        var tokens: [String] = tokenized(bytes[8..<end])
         guard !tokens.isEmpty else { return }
         let place: Int = Int.random(in: 0..<tokens.count, using: &generator)
         switch Int.random(in: 0..<4, using: &generator) {
@@ -140,34 +140,33 @@ private enum SafetensorsMutation {
     }
 
     private static func replacement(for token: String, using generator: inout SeededGenerator) -> String {
-        let numbers: [String] = [
-            "0", "1", "2", "3", "4", "6", "8", "24", "-1", "1e3", "4294967296", "9223372036854775807", "99999999999999999999",
-        ]
-        let strings: [String] =
-            SafetensorsDType.allCases.map { "\"\($0.rawValue)\"" } + [
-                "\"F31\"", "\"\"", "\"__metadata__\"", "\"dtype\"", "\"shape\"", "\"data_offsets\"", "\"\\ud800\"", "\"\\u0000\"",
-            ]
-        let others: [String] = ["{", "}", "[", "]", ":", ",", "null", "true", " ", "[[[[[[[[[[[[[[[[[[[["]
         if token.first?.isNumber == true { return (numbers + ["null"]).randomElement(using: &generator)! }
-        if token.hasPrefix("\"") { return (strings + ["3"]).randomElement(using: &generator)! }
+        if token.hasPrefix("\"") { return (strings + Array(repeating: "3", count: 10)).randomElement(using: &generator)! }
         return (others + numbers + strings).randomElement(using: &generator)!
     }
 
+    private static let numbers: [String] = [
+        "0", "1", "2", "3", "4", "6", "8", "24", "-1", "1e3", "4294967296", "9223372036854775807", "99999999999999999999",
+    ]
+    private static let strings: [String] =
+        SafetensorsDType.allCases.map { "\"\($0.rawValue)\"" } + [
+            "\"F31\"", "\"\"", "\"__metadata__\"", "\"dtype\"", "\"shape\"", "\"data_offsets\"", "\"\\ud800\"", "\"\\u0000\"",
+        ]
+    private static let others: [String] = ["{", "}", "[", "]", ":", ",", "null", "true", " ", "[[[[[[[[[[[[[[[[[[[["]
+
     /// Strings, numbers and single characters.
-    private static func tokenized(_ text: String) -> [String] {
+    private static func tokenized(_ text: ArraySlice<UInt8>) -> [String] {
         var tokens: [String] = []
-        var current: String = ""
+        var start: Int = text.startIndex
         var isString: Bool = false
-        for character in text {
-            if isString || (character.isNumber && current.last?.isNumber == true) {
-                current.append(character)
-                if character == "\"" { isString = false }
-                continue
-            }
-            if !current.isEmpty { tokens.append(current) }
-            current = String(character)
-            isString = character == "\""
+        func isDigit(_ index: Int) -> Bool { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(text[index]) }
+        for index in text.indices {
+            if text[index] == UInt8(ascii: "\"") { isString.toggle() }
+            let next: Int = index + 1
+            if isString || (next < text.endIndex && isDigit(index) && isDigit(next)) { continue }
+            tokens.append(String(decoding: text[start..<next], as: UTF8.self))
+            start = next
         }
-        return current.isEmpty ? tokens : tokens + [current]
+        return start < text.endIndex ? tokens + [String(decoding: text[start...], as: UTF8.self)] : tokens
     }
 }

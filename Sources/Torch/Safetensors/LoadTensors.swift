@@ -27,7 +27,7 @@ private struct ShardIndex {
         self.url = url
         let region: ByteRegion = try ByteRegion.mapping(url)
         guard region.count <= SafetensorsHeader.mostHeaderBytes else { throw Self.error(url, "larger than an index can be") }
-        let map: [(key: String, value: StrictJSON)]
+        let map: [StrictJSON.Member]
         do {
             guard case .object(let members) = try StrictJSON.parse(region.bytes),
                 case .object(let entries)? = members.first(where: { $0.key == "weight_map" })?.value
@@ -37,12 +37,12 @@ private struct ShardIndex {
             throw Self.error(url, "byte \(error.offset): \(error.problem)")
         }
         var shards: [String: [String]] = [:]
-        for (tensor, value) in map {
-            guard case .string(let shard) = value, Self.isPlainName(shard) else {
-                let given: String = if case .string(let text) = value { quoted(text) } else { value.kind }
-                throw Self.error(url, tensor: tensor, "its shard is \(given); it should be the name of a file beside the index")
+        for entry in map {
+            guard case .string(let shard) = entry.value, Self.isPlainName(shard) else {
+                let given: String = if case .string(let text) = entry.value { quoted(text) } else { entry.value.kind }
+                throw Self.error(url, tensor: entry.key, "its shard is \(given); it should be the name of a file beside the index")
             }
-            shards[shard, default: []].append(tensor)
+            shards[shard, default: []].append(entry.key)
         }
         self.shards = shards
     }

@@ -28,17 +28,17 @@ struct SafetensorsHeader {
     init(parsing bytes: UnsafeRawBufferPointer, file: String) throws {
         let length: Int = try Self.headerLength(bytes, file: file)
         dataStart = Self.lengthBytes + length
-        let members: [(key: String, value: StrictJSON)] = try Self.members(
+        let members: [StrictJSON.Member] = try Self.members(
             UnsafeRawBufferPointer(rebasing: bytes[Self.lengthBytes..<dataStart]), file: file)
         let dataCount: Int = bytes.count - dataStart
         var metadata: [String: String] = [:]
         var tensors: [String: SafetensorsTensorInfo] = Dictionary(minimumCapacity: members.count)
-        for (name, value) in members {
-            if name == Self.metadataKey {
-                metadata = try Self.metadata(value, file: file)
+        for member in members {
+            if member.key == Self.metadataKey {
+                metadata = try Self.metadata(member.value, file: file)
             } else {
-                let entry: EntryParser = EntryParser(file: file, name: name, dataCount: dataCount)
-                tensors[name] = try entry.info(value)
+                let entry: EntryParser = EntryParser(file: file, name: member.key, dataCount: dataCount)
+                tensors[member.key] = try entry.info(member.value)
             }
         }
         self.metadata = metadata
@@ -61,7 +61,7 @@ struct SafetensorsHeader {
         return Int(length)
     }
 
-    private static func members(_ text: UnsafeRawBufferPointer, file: String) throws -> [(key: String, value: StrictJSON)] {
+    private static func members(_ text: UnsafeRawBufferPointer, file: String) throws -> [StrictJSON.Member] {
         guard text.first == UInt8(ascii: "{") else {
             throw SafetensorsError(.headerSyntax, file: file, "the header does not begin with '{'; it should be a JSON object")
         }
@@ -78,11 +78,12 @@ struct SafetensorsHeader {
             throw SafetensorsError(.metadata, file: file, "\(metadataKey) is \(value.kind); it should be an object of strings")
         }
         var result: [String: String] = [:]
-        for (key, value) in members {
-            guard case .string(let text) = value else {
-                throw SafetensorsError(.metadata, file: file, "\(metadataKey): \(quoted(key)) is \(value.kind); it should be a string")
+        for member in members {
+            guard case .string(let text) = member.value else {
+                throw SafetensorsError(
+                    .metadata, file: file, "\(metadataKey): \(quoted(member.key)) is \(member.value.kind); it should be a string")
             }
-            result[key] = text
+            result[member.key] = text
         }
         return result
     }
@@ -128,12 +129,12 @@ private struct EntryParser {
         var dtype: SafetensorsDType?
         var shape: [Int]?
         var offsets: Range<Int>?
-        for (key, value) in fields {
-            switch key {
-            case "dtype": dtype = try self.dtype(value)
-            case "shape": shape = try self.shape(value)
-            case "data_offsets": offsets = try self.offsets(value)
-            default: throw error(.entry, "unknown field \(quoted(key)); an entry has dtype, shape and data_offsets")
+        for field in fields {
+            switch field.key {
+            case "dtype": dtype = try self.dtype(field.value)
+            case "shape": shape = try self.shape(field.value)
+            case "data_offsets": offsets = try self.offsets(field.value)
+            default: throw error(.entry, "unknown field \(quoted(field.key)); an entry has dtype, shape and data_offsets")
             }
         }
         guard let dtype, let shape, let offsets else {

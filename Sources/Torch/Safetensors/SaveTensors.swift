@@ -11,7 +11,7 @@ private let resolveNegativeOp: Operator = Operator("resolve_neg")
 ///     `model.safetensors.index.json` last. A single tensor that is larger gets a shard of its own.
 /// Each file is replaced as a whole; afterwards the other form of an older checkpoint under the same name (the single file, or the index) is removed,
 /// so that readers find one.
-/// - Throws: ``SafetensorsError`` for a tensor that the format cannot hold, ``AtomicFileError`` where a file cannot be written.
+/// - Throws: ``SafetensorsError`` for a tensor that the format cannot hold, ``FileError`` where a file cannot be written.
 public func saveTensors(
     _ tensors: [String: Tensor], metadata: [String: String] = [:], to url: URL, mostShardBytes: Int? = nil
 ) throws {
@@ -70,10 +70,10 @@ private func split(_ entries: [SavedEntry], mostBytes: Int) -> [[SavedEntry]] {
 
 private func write(_ entries: [SavedEntry], metadata: [String: String], to url: URL) throws {
     let header: [UInt8] = headerBytes(entries, metadata: metadata)
-    try AtomicFile.write(to: url) { writer in
-        try withUnsafeBytes(of: UInt64(header.count).littleEndian) { try writer.write($0) }
-        try writer.write(header)
-        for entry in entries { try entry.plain.withUnsafeBytes { try writer.write($0) } }
+    try AtomicFile.write(to: url.path) { file in
+        try withUnsafeBytes(of: UInt64(header.count).littleEndian) { try file.write($0) }
+        try file.write(header)
+        for entry in entries { try entry.plain.withUnsafeBytes { try file.write($0) } }
     }
 }
 
@@ -106,7 +106,7 @@ private func write(shards: [[SavedEntry]], metadata: [String: String], to url: U
     }
     let total: Int = shards.joined().reduce(0) { $0 + $1.tensor.byteCount }
     let index: String = "{\"metadata\":{\"total_size\":\(total)},\"weight_map\":\(jsonObject(places))}\n"
-    try AtomicFile.write(Data(index.utf8), to: indexURL(of: url))
+    try AtomicFile.write(index, to: indexURL(of: url).path)
 }
 
 private func indexURL(of url: URL) -> URL {
@@ -114,7 +114,7 @@ private func indexURL(of url: URL) -> URL {
 }
 
 private func removeIfPresent(_ url: URL) throws {
-    if unlink(url.path) != 0 && errno != ENOENT { throw AtomicFileError(path: url.path, operation: "remove", code: errno) }
+    if unlink(url.path) != 0 && errno != ENOENT { throw FileError("remove", url.path, code: errno) }
 }
 
 private func jsonObject(_ members: [String: String]) -> String {

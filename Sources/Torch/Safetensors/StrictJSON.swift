@@ -1,7 +1,6 @@
 /// A JSON value as the text has it: members in order, integers apart from other numbers.
-/// (`Sendable` is spelled out: inferring it sends Swift 6.3 in a circle.)
-enum StrictJSON: Sendable {
-    case object([(key: String, value: StrictJSON)])
+enum StrictJSON {
+    case object([Member])
     case array([StrictJSON])
     case string(String)
     case integer(Int)
@@ -9,6 +8,11 @@ enum StrictJSON: Sendable {
     case number(String)
     case bool(Bool)
     case null
+
+    struct Member {
+        let key: String
+        let value: StrictJSON
+    }
 
     /// What kind of value this is, for messages.
     var kind: String {
@@ -20,21 +24,6 @@ enum StrictJSON: Sendable {
         case .number(let text): "the number \(quoted(text))"
         case .bool(let value): "\(value)"
         case .null: "null"
-        }
-    }
-}
-
-extension StrictJSON: Equatable {
-    static func == (left: StrictJSON, right: StrictJSON) -> Bool {
-        switch (left, right) {
-        case (.object(let a), .object(let b)): a.elementsEqual(b) { $0.key == $1.key && $0.value == $1.value }
-        case (.array(let a), .array(let b)): a == b
-        case (.string(let a), .string(let b)): a == b
-        case (.integer(let a), .integer(let b)): a == b
-        case (.number(let a), .number(let b)): a == b
-        case (.bool(let a), .bool(let b)): a == b
-        case (.null, .null): true
-        default: false
         }
     }
 }
@@ -104,7 +93,7 @@ private struct StrictJSONParser {
 
     private mutating func object(depth: Int) throws -> StrictJSON {
         position += 1
-        var members: [(key: String, value: StrictJSON)] = []
+        var members: [StrictJSON.Member] = []
         var keys: Set<String> = []
         skipSpace()
         if take("}") { return .object([]) }
@@ -115,7 +104,7 @@ private struct StrictJSONParser {
             guard keys.insert(key).inserted else { throw error("the key \(quoted(key)) occurs twice") }
             skipSpace()
             guard take(":") else { throw error("':' should be here") }
-            members.append((key, try value(depth: depth + 1)))
+            members.append(StrictJSON.Member(key: key, value: try value(depth: depth + 1)))
             skipSpace()
         } while take(",")
         guard take("}") else { throw error("',' or '}' should be here") }

@@ -1,3 +1,5 @@
+import Torch
+
 /// A column of a table.
 public enum CSVColumn: Sendable, Equatable {
     /// Numbers; a missing value is NaN.

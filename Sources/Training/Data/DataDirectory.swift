@@ -1,4 +1,5 @@
 import Foundation
+import Torch
 
 /// A folder that holds data sets, one folder for each.
 public struct DataDirectory: Sendable, Equatable {

@@ -1,5 +1,6 @@
 import Foundation
 import Synchronization
+import Torch
 
 #if canImport(FoundationNetworking)
     import FoundationNetworking

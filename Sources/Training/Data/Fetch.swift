@@ -1,4 +1,5 @@
 import Foundation
+import Torch
 
 extension DataDirectory {
     /// Downloads a set from its official address into this directory, file by file; files that are here already and carry a

@@ -1,4 +1,5 @@
 import Foundation
+import Torch
 
 /// An array of bytes in the idx format of MNIST.
 public struct IDXArray: Sendable, Equatable {

@@ -1,3 +1,5 @@
+import Torch
+
 /// Reads RIFF WAVE files: integers of 8, 16, 24 and 32 bits and floats of 32 and 64, any number of channels, also in the extensible form.
 public enum WAV {
     /// Reads a WAV file. Throws `DataFormatError` with the offset, or `FileError`.

@@ -1,4 +1,5 @@
 import CZlib
+import Torch
 
 /// Decompression of gzip data by the system's zlib.
 public enum Gzip {

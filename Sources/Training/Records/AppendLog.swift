@@ -2,6 +2,7 @@ import Dispatch
 import Foundation
 import Logging
 import Synchronization
+import Torch
 
 /// A file that only grows, written by a background queue in blocks: after `blockSize` bytes, after `interval`, and at `close`.
 /// A killed process loses at most the last interval.

@@ -1,4 +1,5 @@
 import Foundation
+import Torch
 
 /// Writes each step as one line of JSON: {"step":12,"time":1700000000.5,"metrics":{"loss":2.25}}. A value that JSON cannot hold
 /// (NaN, infinity) is null. An existing file is continued.

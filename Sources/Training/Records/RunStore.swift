@@ -1,5 +1,6 @@
 import Foundation
 import GRDB
+import Torch
 
 /// The records of all runs, in one SQLite database (through GRDB, in WAL mode: reading does not wait for a running training, and a
 /// killed process leaves a readable file).

@@ -1,6 +1,7 @@
 import Foundation
 import SwiftProtobuf
 import Synchronization
+import Torch
 
 /// Writes an event file that TensorBoard reads. Each sink makes a new file in its folder; TensorBoard joins a folder's files, so a
 /// resumed run writes into the same folder.
