@@ -32,12 +32,16 @@ extension Tensor {
     }
 
     /// Assignment of a number: `x[mask] = 0`. To read one element as a number, write `x[0, 1].item()`.
+    // The type is existential because a generic one would take part in arithmetic: `x[0] + 1` would look like `Int + Int`.
     @_disfavoredOverload
-    public subscript<Value: ScalarValue>(_ indices: any TensorIndex...) -> Value {
+    public subscript(_ indices: any TensorIndex...) -> any ScalarValue {
         @available(*, unavailable, message: "an element is a Tensor; item() gives its number")
         get { fatalError("unavailable") }
-        set { _ = failing { try write(Tensor.full([], newValue, dtype: dtype, device: device), at: indices) } }
+        set { _ = failing { try write(number(newValue), at: indices) } }
     }
+
+    /// A number in this tensor's dtype and place.
+    private func number(_ value: some ScalarValue) -> Tensor { Tensor.full([], value, dtype: dtype, device: device) }
 
     private func read(_ indices: [any TensorIndex]) throws -> Tensor {
         let indexed: IndexedView = try IndexedView(self, indices)

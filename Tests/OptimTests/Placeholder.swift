@@ -1,1 +1,1 @@
-// Placeholder so that the empty target builds until its first file lands.
+// Keeps the target while its first tests are on their way.

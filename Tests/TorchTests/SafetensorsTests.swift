@@ -51,7 +51,7 @@ struct SafetensorsTests {
         try TestPaths.withTemporaryFolder { folder in
             let url: URL = folder.appendingPathComponent("a.safetensors")
             let matrix: Tensor = Tensor.arange(6, dtype: .float32).reshaped([2, 3])
-            try saveTensors(["t": matrix.transposed(0, 1)], to: url)
+            try saveTensors(["t": matrix.transposed()], to: url)
             let transposed: Tensor = try #require(try loadTensors(url)["t"])
             #expect(transposed.array(Float.self) == [0, 3, 1, 4, 2, 5])
             let conjugateOp: Operator = Operator("conj")

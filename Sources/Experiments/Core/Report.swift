@@ -1,4 +1,5 @@
 import Foundation
+import Training
 
 /// The outcome of an experiment, as it is kept under `results/`.
 public struct Report: Codable, Sendable {

@@ -1,5 +1,5 @@
 /// A JSON value as the text has it: members in order, integers apart from other numbers.
-enum StrictJSON {
+enum StrictJSON: Sendable {
     case object([Member])
     case array([StrictJSON])
     case string(String)
@@ -9,7 +9,7 @@ enum StrictJSON {
     case bool(Bool)
     case null
 
-    struct Member {
+    struct Member: Sendable {
         let key: String
         let value: StrictJSON
     }

@@ -1,0 +1,38 @@
+import Torch
+
+/// The arithmetic of one optimizer and its settings; ``FusedOptimizer`` does everything else.
+///
+/// To add an optimizer, write a `Codable` struct that conforms to this protocol.
+public protocol UpdateRule: Codable, Sendable, Equatable {
+    var learningRate: Double { get }
+    var weightDecay: Double { get }
+
+    /// - Throws: `ConfigurationError` naming the first setting that is out of its range.
+    func validate() throws
+
+    /// The names of the state tensors that a parameter of this shape has, in the order of ``UpdateBatch/state``.
+    func stateNames(shape: [Int]) -> [String]
+
+    /// A state tensor before the first update. `parameter` has the dtype and the device of the state.
+    func initialState(_ name: String, of parameter: Tensor) -> Tensor
+
+    /// Updates the batch's parameters and state in place; runs under `noGrad`. Gradients must not be written to.
+    func update(_ batch: UpdateBatch)
+}
+
+extension UpdateRule {
+    public func initialState(_ name: String, of parameter: Tensor) -> Tensor { parameter.zerosLike() }
+}
+
+/// Parameters that one call updates: of one group, device, dtype (float32 or float64) and step count, all contiguous.
+public struct UpdateBatch {
+    public let parameters: [Tensor]
+    /// One for each parameter, of its shape and dtype.
+    public let gradients: [Tensor]
+    /// `state[i][j]` is the state tensor called `stateNames[i]` of parameter `j`.
+    public let state: [[Tensor]]
+    /// The number of this update, from 1.
+    public let step: Int
+    public let learningRate: Double
+    public let weightDecay: Double
+}

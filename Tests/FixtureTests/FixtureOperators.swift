@@ -1,0 +1,12 @@
+/// The operators of the fixtures. A file's operator is the longest of these names that its own begins with.
+enum FixtureOperators {
+    static let harness: FixtureHarness = FixtureHarness(operators: operators, pending: pending)
+
+    static let operators: [FixtureOperator] = linearAttentionOperators + stateSpaceOperators + optimizerOperators
+
+    /// Operators of later issues; each leaves this list when its handler joins ``operators``.
+    static let pending: [String] = [
+        "gated_delta_rule", "hf_bert", "hf_gpt2", "hf_llama", "hgrn", "layer_gated_deltanet", "layer_hgrn", "layer_lightnet", "layer_mamba",
+        "layer_mom", "lightnet", "mamba_scan", "optim_galore", "optim_lamb", "optim_lars",
+    ]
+}
