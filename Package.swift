@@ -40,11 +40,10 @@ let package = Package(
             exclude: ["Records/TensorBoard/event.proto"]),
         .target(name: "SequenceModels", dependencies: ["Training"]),
         .target(name: "Experiments", dependencies: ["SequenceModels"]),
-        .target(name: "Papers", dependencies: ["Experiments"]),
         .executableTarget(
             name: "linnet",
             dependencies: [
-                "Papers", "Experiments",
+                "Experiments",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Yams", package: "Yams"),
             ]),
@@ -56,8 +55,8 @@ let package = Package(
         .testTarget(name: "TrainingTests", dependencies: ["Training", "TestSupport"]),
         .testTarget(name: "SequenceModelsTests", dependencies: ["SequenceModels"]),
         .testTarget(name: "FixtureTests", dependencies: ["SequenceModels", "Optim", "NN", "Torch", "TestSupport"]),
-        .testTarget(name: "ExperimentsTests", dependencies: ["Experiments", "Papers"]),
-        .testTarget(name: "CLITests", dependencies: ["Training"]),
+        .testTarget(name: "ExperimentsTests", dependencies: ["Experiments", "TestSupport"]),
+        .testTarget(name: "CLITests", dependencies: ["Training", "TestSupport"]),
     ],
     cxxLanguageStandard: .cxx20
 )

@@ -7,7 +7,7 @@ extension LanguageModel {
     /// Mean cross-entropy of the wanted tokens, in nats.
     public func loss(_ batch: TokenBatch) -> Tensor {
         let (tokens, targets) = batch.tensors(device: embedding.weight.device)
-        return crossEntropy(self(tokens).flattened(from: 0, to: 1), targets.flattened(), ignoreIndex: Int(TokenBatch.ignored))
+        return crossEntropy(self(tokens).flattened(from: 0, to: 1), targets.flattened(), ignoredIndex: Int(TokenBatch.ignored))
     }
 
     /// Cross-entropy of a stream, as ``LanguageModelScore``, read in windows of `context` tokens without a gradient.

@@ -48,8 +48,8 @@ public struct LanguageModelTraining: Codable, Sendable {
         let held: TextWindows = TextWindows(corpus.validation, context: context, rows: rows, seed: 0)
         let encoder: JSONEncoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys]
-        let loop: Trainer<TextWindows> = Trainer(
-            model: network, optimizer: try AdamW(network.parameterGroups(), optimizer), source: source, configuration: trainer,
+        let loop: Trainer<TextWindows> = try Trainer(
+            model: network, optimizer: try AdamW(groups: .decayingMatricesOnly(network.namedParameters()), configuration: optimizer), source: source, configuration: trainer,
             folder: folder?.appendingPathComponent("checkpoints", isDirectory: true),
             description: String(decoding: try encoder.encode(self), as: UTF8.self), sink: sink, progress: progress,
             validation: {

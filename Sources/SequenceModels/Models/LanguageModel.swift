@@ -23,18 +23,7 @@ public final class LanguageModel: Module {
         }
         norm = RMSNorm(configuration.dimensions)
         head = configuration.tiedHead ? nil : Linear(configuration.dimensions, configuration.vocabularySize, bias: false)
-        initializeWeights()
-    }
-
-    private func initializeWeights() {
-        noGrad {
-            for (_, module) in namedModules() {
-                if let linear = module as? Linear { linear.weight.copy_(from: .normal(linear.weight.shape, standardDeviation: 0.02)) }
-                if let embedding = module as? Embedding {
-                    embedding.weight.copy_(from: .normal(embedding.weight.shape, standardDeviation: 0.02))
-                }
-            }
-        }
+        initializeNormal()
     }
 
     /// Logits `[B, T, V]` of tokens `[B, T]` (int64), without a state.

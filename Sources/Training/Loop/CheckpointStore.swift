@@ -1,4 +1,5 @@
 import Foundation
+import Optim
 import Torch
 
 /// What a training run needs besides tensors to continue as if it had never stopped.
@@ -12,8 +13,9 @@ public struct TrainingState: Codable, Sendable, Equatable {
     public var bestStep: Int?
     /// Validations since the best.
     public var stale: Int = 0
-    /// The optimizer's scalar state, as its own JSON.
-    public var optimizer: String = "{}"
+    public var optimizer: OptimizerScalars?
+    /// Updates of the moving average of the parameters.
+    public var averageUpdates: Int = 0
     /// The run's whole configuration as JSON, to refuse a checkpoint of another one.
     public var configuration: String = "{}"
 }

@@ -19,8 +19,9 @@ public final class Trainer<Source: BatchSource> {
     private let sink: any MetricSink
     private let progress: ProgressStyle
     private let description: String
+    /// The optimizer's parameters in its order, which is that of the gradients.
     private let parameters: [(name: String, tensor: Tensor)]
-    private var average: ExponentialMovingAverage?
+    private let average: ExponentialMovingAverage?
     private var state: TrainingState = TrainingState()
     private var lastSaved: Date = Date()
     private var lastCheckpoint: String?
@@ -30,11 +31,12 @@ public final class Trainer<Source: BatchSource> {
     ///   - validation: metrics of the model in evaluation mode without gradients; the one called "loss" decides what is best.
     ///   - folder: where checkpoints go; nil writes none.
     ///   - description: everything that defines the run, as JSON; a checkpoint with another one is refused.
+    /// - Throws: `ConfigurationError` for a moving average that cannot be made.
     public init(
         model: Module, optimizer: any Optimizer, source: Source, configuration: TrainerConfiguration, folder: URL? = nil,
         description: String = "{}", sink: any MetricSink = MetricFanOut([]), progress: ProgressStyle = .automatic(),
         validation: (() throws -> [String: Double])? = nil, loss: @escaping (Source.Batch) throws -> Tensor
-    ) {
+    ) throws {
         self.model = model
         self.optimizer = optimizer
         self.source = source
@@ -45,8 +47,10 @@ public final class Trainer<Source: BatchSource> {
         self.progress = progress
         self.description = description
         store = folder.map { CheckpointStore($0) }
-        parameters = model.namedParameters().filter(\.tensor.requiresGrad)
-        average = configuration.averageDecay.map { ExponentialMovingAverage(parameters.map(\.tensor), decay: $0) }
+        parameters = optimizer.parameterGroups.flatMap { zip($0.names, $0.parameters).map { ($0, $1) } }
+        average = try configuration.averageDecay.map { [parameters] decay in
+            try ExponentialMovingAverage(parameters.map(\.tensor), names: parameters.map(\.name), decay: decay, biasCorrected: true)
+        }
         state.configuration = description
     }
 
@@ -89,30 +93,35 @@ public final class Trainer<Source: BatchSource> {
         let loss: Double
         let gradientNorm: Double
         let learningRate: Double
-        let gradients: [Tensor]
+        let gradients: [Tensor?]
+
+        var isFinite: Bool { loss.isFinite && gradientNorm.isFinite }
     }
 
     private func step(_ prefetcher: Prefetcher<Source.Batch, Int>?) throws -> StepOutcome {
+        let accumulator: GradientAccumulator = GradientAccumulator()
         var total: Double = 0
-        var gradients: [Tensor] = []
         for part in 0..<configuration.accumulation {
             let batch: Source.Batch = try nextBatch(prefetcher, number: state.step * configuration.accumulation + part)
             let (value, found) = try valueAndGrad(of: parameters.map(\.tensor)) { try precise(batch) }
             total += value.item(Double.self)
-            gradients = part == 0 ? found : noGrad { zip(gradients, found).map { $0 + $1 } }
+            accumulator.add(found)
         }
-        let share: Double = 1 / Double(configuration.accumulation)
-        if configuration.accumulation > 1 { noGrad { gradients.forEach { $0.multiply_(share) } } }
-        let norm: Double = globalNorm(gradients)
-        if let most = configuration.clipNorm, norm.isFinite { scaleGradients(gradients, norm: norm, to: most) }
-        let rate: Double = configuration.schedule.factor(step: state.step, of: configuration.steps)
+        let (gradients, norm) = limited(accumulator.takeMean())
+        let factor: Double = configuration.schedule.factor(step: state.step, of: configuration.steps)
         let outcome: StepOutcome = StepOutcome(
-            loss: total * share, gradientNorm: norm, learningRate: rate * optimizer.learningRate, gradients: gradients)
-        if outcome.loss.isFinite, norm.isFinite {
-            optimizer.step(gradients, learningRateFactor: rate)
+            loss: total / Double(configuration.accumulation), gradientNorm: norm, learningRate: factor * optimizer.learningRate,
+            gradients: gradients)
+        if outcome.isFinite {
+            optimizer.step(gradients, learningRateFactor: factor)
             average?.update()
         }
         return outcome
+    }
+
+    private func limited(_ gradients: [Tensor?]) -> (gradients: [Tensor?], norm: Double) {
+        guard let most = configuration.clipNorm else { return (gradients, globalNorm(gradients)) }
+        return clipped(gradients, toGlobalNorm: most)
     }
 
     private func precise(_ batch: Source.Batch) throws -> Tensor {
@@ -136,12 +145,15 @@ public final class Trainer<Source: BatchSource> {
 
     /// Stops the run before a step with NaN or infinity reaches the parameters, naming where it shows first.
     private func check(_ outcome: StepOutcome) throws {
-        if outcome.loss.isFinite, outcome.gradientNorm.isFinite { return }
-        let broken: String? =
-            !outcome.loss.isFinite
-            ? parameters.first { !Self.isFinite($0.tensor) }?.name ?? "the loss"
-            : zip(parameters, outcome.gradients).first { !Self.isFinite($0.1) }.map { "the gradient of \($0.0.name)" }
-        throw TrainingFailure.notFinite(step: state.step, tensor: broken ?? "the gradient", checkpoint: lastCheckpoint)
+        if outcome.isFinite { return }
+        throw TrainingFailure.notFinite(step: state.step, tensor: firstBroken(outcome), checkpoint: lastCheckpoint)
+    }
+
+    private func firstBroken(_ outcome: StepOutcome) -> String {
+        if let parameter = parameters.first(where: { !Self.isFinite($0.tensor) }) { return "the parameter \(parameter.name)" }
+        if !outcome.loss.isFinite { return "the loss" }
+        let gradient = zip(parameters, outcome.gradients).first { $1.map { !Self.isFinite($0) } ?? false }
+        return gradient.map { "the gradient of \($0.0.name)" } ?? "the norm of the gradients"
     }
 
     private static func isFinite(_ tensor: Tensor) -> Bool { tensor.detached().isFinite().all().item(Bool.self) }
@@ -203,7 +215,8 @@ public final class Trainer<Source: BatchSource> {
 
     private func saveCheckpoint() throws {
         guard let store else { return }
-        state.optimizer = try optimizer.scalarState()
+        state.optimizer = optimizer.scalarState
+        state.averageUpdates = average?.updateCount ?? 0
         var training: [String: Tensor] = Dictionary(
             uniqueKeysWithValues: optimizer.stateTensors().map { ("optimizer." + $0.key, $0.value) })
         training["random.shared"] = RandomGenerator.shared(on: .cpu).state()
@@ -220,8 +233,10 @@ public final class Trainer<Source: BatchSource> {
         let differences: [String] = ConfigurationDifference.between(there: checkpoint.state.configuration, here: description)
         if !differences.isEmpty { throw ConfigurationMismatch(folder: store.folder.path, differences: differences) }
         try model.load(checkpoint.model)
-        try optimizer.load(tensors: Self.part("optimizer.", of: checkpoint.training), scalars: checkpoint.state.optimizer)
-        try average?.load(Self.part("average.", of: checkpoint.training))
+        if let scalars = checkpoint.state.optimizer {
+            try optimizer.loadState(Self.part("optimizer.", of: checkpoint.training), scalars: scalars)
+        }
+        try average?.loadState(Self.part("average.", of: checkpoint.training), updateCount: checkpoint.state.averageUpdates)
         if let random = checkpoint.training["random.shared"] { try RandomGenerator.shared(on: .cpu).restore(random.cloned()) }
         state = checkpoint.state
         lastCheckpoint = store.url(step: state.step).path

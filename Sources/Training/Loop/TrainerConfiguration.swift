@@ -73,6 +73,7 @@ public struct TrainerConfiguration: Codable, Sendable, Equatable {
         if let autocast, autocast != .bfloat16, autocast != .float16 {
             throw ConfigurationError("training.autocast is \(autocast); it has to be bfloat16 or float16")
         }
+        try schedule.validate(total: steps)
         if prefetch < 0 { throw ConfigurationError("training.prefetch is \(prefetch); it has to be at least 0") }
     }
 }

@@ -104,6 +104,6 @@ struct TokenizerChoice {
         guard let size = Int(name.dropFirst(4)), size >= 257 else {
             throw ValidationError("--tokenizer bpe:SIZE needs a size of at least 257, not '\(name.dropFirst(4))'")
         }
-        return try BPETokenizer.train(texts: corpus.texts, vocabularySize: size)
+        return try BPETokenizer.train(corpus: corpus.texts, vocabularySize: size)
     }
 }

@@ -34,7 +34,7 @@ struct OptimizationOptions: ParsableArguments {
     enum ScheduleName: String, ExpressibleByArgument, CaseIterable { case cosine, linear, constant }
 
     func optimizer() throws -> AdamWConfiguration {
-        try AdamWConfiguration(learningRate: learningRate, betas: (0.9, 0.95), weightDecay: weightDecay)
+        try AdamWConfiguration(learningRate: learningRate, beta1: 0.9, beta2: 0.95, weightDecay: weightDecay)
     }
 
     func trainer(_ run: RunOptions) throws -> TrainerConfiguration {
@@ -42,8 +42,8 @@ struct OptimizationOptions: ParsableArguments {
         let warmUpSteps: Int = Int((Double(steps) * warmUp).rounded())
         let curve: Schedule =
             switch schedule {
-            case .cosine: .warmUpCosine(warmUp: warmUpSteps, final: 0.1)
-            case .linear: .warmUpLinear(warmUp: warmUpSteps, final: 0)
+            case .cosine: .warmUpCosine(warmUp: warmUpSteps, finalFraction: 0.1)
+            case .linear: .warmUpLinear(warmUp: warmUpSteps, finalFraction: 0)
             case .constant: .constant
             }
         return try TrainerConfiguration(
