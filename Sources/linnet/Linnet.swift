@@ -28,7 +28,7 @@ struct Linnet: AsyncParsableCommand {
                 try command.run()
             }
         } catch {
-            exit(ExitReport.report(error))
+            Foundation.exit(ExitReport.report(error))
         }
     }
 }

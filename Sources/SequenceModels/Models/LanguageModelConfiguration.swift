@@ -47,6 +47,9 @@ public struct LanguageModelConfiguration: Codable, Sendable, Equatable {
 
     /// The mixer of each layer.
     public var layerMixers: [MixerConfiguration] {
-        (0..<layers).map { hybrid?.mixer(ofLayer: $0, layers: layers, heads: mixer.heads) ?? mixer }
+        (0..<layers).map { index in
+            guard case .attention(let window) = hybrid?.layer(at: index) else { return mixer }
+            return MixerConfiguration(.softmax, heads: mixer.heads, window: window, rotary: true)
+        }
     }
 }

@@ -18,7 +18,7 @@ extension MixerConfiguration {
                     dimensions: dimensions, heads: heads, expandKey: expandKey ?? 1, expandValue: expandValue ?? 1,
                     convolutionWidth: width(default: 4), useGate: outputGate ?? false))
         case .lssl:
-            return try LSSL(LSSLConfiguration(features: dimensions, order: order ?? 64))
+            throw ConfigurationError("lssl is not built yet")
         case .softmax:
             return SoftmaxAttention(dimensions: dimensions, heads: heads, window: window, rotaryTheta: rotary ?? true ? 10_000 : nil)
         case .linear:
@@ -54,7 +54,8 @@ extension MixerConfiguration {
         }
         let rotates: Bool = [.softmax, .linear, .retention].contains(kind) && rotary ?? true
         if rotates, Int(Double(dimensions) * (kind == .softmax ? 1 : keyExpansion)) / heads % 2 != 0 {
-            throw ConfigurationError("rotary embedding needs an even key width per head; \(dimensions) dimensions and \(heads) heads do not give one")
+            throw ConfigurationError(
+                "rotary embedding needs an even key width per head; \(dimensions) dimensions and \(heads) heads do not give one")
         }
     }
 }

@@ -47,7 +47,9 @@ public final class Trainer<Source: BatchSource> {
         self.progress = progress
         self.description = description
         store = folder.map { CheckpointStore($0) }
-        parameters = optimizer.parameterGroups.flatMap { zip($0.names, $0.parameters).map { ($0, $1) } }
+        parameters = optimizer.parameterGroups.flatMap { group in
+            zip(group.names ?? group.parameters.indices.map(String.init), group.parameters).map { ($0, $1) }
+        }
         average = try configuration.averageDecay.map { [parameters] decay in
             try ExponentialMovingAverage(parameters.map(\.tensor), names: parameters.map(\.name), decay: decay, biasCorrected: true)
         }

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Experiments
 import Foundation
+import Torch
 import Training
 
 extension Scale: ExpressibleByArgument {}

@@ -78,7 +78,7 @@ struct HybridArgument: ExpressibleByArgument {
         if parts.count == 3, parts[0] == "window", let every = Int(parts[1]), let size = Int(parts[2]), every > 0, size > 0 {
             return .slidingWindow(every: every, window: size)
         }
-        if parts == ["global"] { return .paperGlobalAttention(layers: layers) }
+        if parts == ["global"] { return .globalAttention(depth: layers) }
         let chosen: [Int?] = parts.count == 2 ? parts[1].split(separator: ",").map { Int($0) } : [nil]
         let indices: [Int] = chosen.compactMap { $0 }
         guard parts[0] == "global", indices.count == chosen.count, indices.allSatisfy({ (0..<layers).contains($0) }) else {
