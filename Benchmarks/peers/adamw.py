@@ -1,26 +1,30 @@
-"""Microseconds of one AdamW step over 200 small float32 matrices in torch, as `SIZE VARIANT TIME` lines; the fastest of several rounds."""
+"""The work of AdamWStep.swift in Python's torch. Reads "VARIANT_SIZE ITERATIONS" a line, answers with seconds a step."""
+
+import functools
 import sys
 import time
 
 import torch
 
+torch.set_num_threads(1)
 
-def microseconds(size, count=200, rounds=20, steps_per_round=10, **variant):
-    parameters = [torch.ones(size, size, requires_grad=True) for _ in range(count)]
+options = {"default": {}, "foreach": {"foreach": True}, "fused": {"fused": True}}
+
+
+@functools.cache
+def optimizer(variant, size):
+    parameters = [torch.ones(size, size).requires_grad_() for _ in range(200)]
     for parameter in parameters:
         parameter.grad = torch.full_like(parameter, 0.01)
-    optimizer = torch.optim.AdamW(parameters, **variant)
-    for _ in range(3):
-        optimizer.step()
-    best = float("inf")
-    for _ in range(rounds):
-        start = time.perf_counter()
-        for _ in range(steps_per_round):
-            optimizer.step()
-        best = min(best, time.perf_counter() - start)
-    return best / steps_per_round * 1e6
+    return torch.optim.AdamW(parameters, **options[variant])
 
 
-for size in map(int, sys.argv[1:] or ["8", "32", "64"]):
-    for name, variant in [("default", {}), ("foreach", {"foreach": True}), ("fused", {"fused": True})]:
-        print(size, name, round(microseconds(size, **variant), 1), flush=True)
+for line in sys.stdin:
+    name, iterations = line.split()
+    variant, size = name.split("_")
+    step = optimizer(variant, int(size)).step
+    count = range(int(iterations))
+    start = time.perf_counter()
+    for _ in count:
+        step()
+    print((time.perf_counter() - start) / int(iterations))

@@ -1,3 +1,4 @@
+import Foundation
 import Torch
 
 /// How exactly a set of tensors must fit a model.
@@ -74,5 +75,23 @@ extension Module {
             }
         }
         return difference
+    }
+}
+
+extension Module {
+    /// Writes parameters and buffers to a safetensors file, atomically; see ``Torch/saveTensors(_:metadata:to:mostShardBytes:)``.
+    /// - Parameter mostShardBytes: a larger model is cut into several files with an index.
+    /// - Throws: an error naming the file when it cannot be written.
+    public func save(to url: URL, metadata: [String: String] = [:], mostShardBytes: Int? = nil) throws {
+        let tensors: [String: Tensor] = Dictionary(uniqueKeysWithValues: stateTensors())
+        try saveTensors(tensors, metadata: metadata, to: url, mostShardBytes: mostShardBytes)
+    }
+
+    /// Copies the tensors of a safetensors file, of a sharded checkpoint's index or of a folder with either into the parameters and buffers.
+    /// - Returns: what did not fit (empty in strict mode).
+    /// - Throws: ``SafetensorsError`` for a file that cannot be read; ``CheckpointDifference`` in strict mode when anything does not fit.
+    @discardableResult
+    public func load(from url: URL, mode: LoadingMode = .strict) throws -> CheckpointDifference {
+        try load(loadTensors(url), mode: mode)
     }
 }

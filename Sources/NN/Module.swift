@@ -3,7 +3,7 @@ import Torch
 /// A part of a model: parameters, buffers and submodules, found by reflection when the instance is constructed.
 ///
 /// A subclass assigns its stored properties and then calls `super.init()`, which reads them once:
-/// - a `Tensor` (or `Tensor?`) is a parameter, named after the property;
+/// - a `Tensor` (or `Tensor?`) is a parameter, named after the property, and an array or dictionary of tensors as many: `weights.0`;
 /// - a `Module`, an optional, array or dictionary of modules is a submodule: `blocks.3.mixer.weight`;
 /// - ``ParameterInfo``, ``Buffer`` and ``ModuleInfo`` wrap a property to give it another checkpoint name, to keep it from being
 ///   trained, or to let it be replaced later.
@@ -17,7 +17,7 @@ open class Module {
 
     public init() {
         members = Reflection.members(of: self)
-        for (_, tensor) in ownParameters where tensor.dtype.isFloatingPoint { tensor.requiringGrad() }
+        for (_, tensor) in directParameters() where tensor.dtype.isFloatingPoint { tensor.requiringGrad() }
     }
 
     // MARK: Structure
@@ -35,24 +35,25 @@ open class Module {
         [(prefix, self)] + children.flatMap { $1.namedModules(prefix: Reflection.joined(prefix, $0)) }
     }
 
-    private var ownParameters: [(name: String, tensor: Tensor)] { own { if case .parameter = $0 { true } else { false } } }
+    /// The parameters that this module itself holds, without those of its submodules.
+    public func directParameters() -> [(name: String, tensor: Tensor)] { own { if case .parameter = $0 { true } else { false } } }
 
-    private var ownBuffers: [(name: String, tensor: Tensor)] { own { if case .buffer = $0 { true } else { false } } }
+    private func directBuffers() -> [(name: String, tensor: Tensor)] { own { if case .buffer = $0 { true } else { false } } }
 
     private func own(where chosen: (Member) -> Bool) -> [(name: String, tensor: Tensor)] {
-        members.filter(chosen).compactMap { member in
+        members.filter(chosen).flatMap { member -> [(name: String, tensor: Tensor)] in
             switch member {
-            case .parameter(let name, let read), .buffer(let name, let read): read().map { (name, $0) }
-            case .modules: nil
+            case .parameter(let name, let read), .buffer(let name, let read): read().map { (Reflection.joined(name, $0), $1) }
+            case .modules: []
             }
         }
     }
 
     /// Parameters of this module and all below, by dotted name. A tensor shared between places is listed once, under its first name.
-    public func namedParameters() -> [(name: String, tensor: Tensor)] { collected { $0.ownParameters } }
+    public func namedParameters() -> [(name: String, tensor: Tensor)] { collected { $0.directParameters() } }
 
     /// Tensors that are saved with the model but not trained.
-    public func namedBuffers() -> [(name: String, tensor: Tensor)] { collected { $0.ownBuffers } }
+    public func namedBuffers() -> [(name: String, tensor: Tensor)] { collected { $0.directBuffers() } }
 
     private func collected(_ own: (Module) -> [(name: String, tensor: Tensor)]) -> [(name: String, tensor: Tensor)] {
         var seen: Set<ObjectIdentifier> = []

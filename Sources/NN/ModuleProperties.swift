@@ -1,6 +1,7 @@
 import Torch
 
-/// A parameter with the name that checkpoints use for it, where that differs from the property's.
+/// A parameter (or optional, array or dictionary of them) with the name that checkpoints use for it, where that differs from the
+/// property's. An empty key leaves the level out of the names.
 ///
 ///     @ParameterInfo(key: "A_log") var decayLogarithm: Tensor
 ///
@@ -24,12 +25,12 @@ public final class ParameterInfo<Value>: WrappedMember {
         }
         set {
             value = newValue
-            if let tensor = Reflection.tensor(in: newValue), tensor.dtype.isFloatingPoint { tensor.requiringGrad() }
+            for (_, tensor) in Reflection.tensors(in: newValue) where tensor.dtype.isFloatingPoint { tensor.requiringGrad() }
         }
     }
 
     func member(named name: String) -> Member {
-        .parameter(key ?? name) { [unowned self] in value.flatMap { Reflection.tensor(in: $0) } }
+        .parameter(key ?? name) { [unowned self] in value.map { Reflection.tensors(in: $0) } ?? [] }
     }
 }
 
@@ -55,7 +56,7 @@ public final class Buffer<Value>: WrappedMember {
     }
 
     func member(named name: String) -> Member {
-        .buffer(key ?? name) { [unowned self] in value.flatMap { Reflection.tensor(in: $0) } }
+        .buffer(key ?? name) { [unowned self] in value.map { Reflection.tensors(in: $0) } ?? [] }
     }
 }
 

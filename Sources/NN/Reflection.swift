@@ -3,8 +3,8 @@ import Torch
 /// What reflection found in a stored property. The closures read the value at the time of the call, so that a wrapped
 /// property may be assigned after construction.
 enum Member {
-    case parameter(String, () -> Tensor?)
-    case buffer(String, () -> Tensor?)
+    case parameter(String, () -> [(name: String, tensor: Tensor)])
+    case buffer(String, () -> [(name: String, tensor: Tensor)])
     case modules(String, () -> [(name: String, module: Module)])
 }
 
@@ -27,12 +27,21 @@ enum Reflection {
 
     private static func member(label: String, value: Any) -> Member? {
         if let wrapped = value as? any WrappedMember { return wrapped.member(named: String(label.dropFirst())) }
-        if let tensor = tensor(in: value) { return .parameter(label) { tensor } }
+        let tensors: [(name: String, tensor: Tensor)] = tensors(in: value)
+        if !tensors.isEmpty { return .parameter(label) { tensors } }
         let modules: [(name: String, module: Module)] = submodules(in: value)
         return modules.isEmpty ? nil : .modules(label) { modules }
     }
 
-    static func tensor(in value: Any) -> Tensor? { value as? Tensor }
+    /// Tensors in a property's value: itself, or those of an optional, array or dictionary (in the order of its keys).
+    static func tensors(in value: Any) -> [(name: String, tensor: Tensor)] {
+        switch value {
+        case let tensor as Tensor: [("", tensor)]
+        case let tensors as [Tensor]: tensors.enumerated().map { (String($0), $1) }
+        case let tensors as [String: Tensor]: tensors.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
+        default: []
+        }
+    }
 
     /// Modules in a property's value: itself, or those of an optional, array or dictionary (in the order of its keys).
     static func submodules(in value: Any) -> [(name: String, module: Module)] {

@@ -1,7 +1,5 @@
 import Torch
 
-private let linearOp: Operator = Operator("linear")
-
 /// `y = x Wᵀ + b`, from `[..., inputDimensions]` to `[..., outputDimensions]`.
 public final class Linear: Module, UnaryLayer {
     /// `[outputDimensions, inputDimensions]`
@@ -20,5 +18,5 @@ public final class Linear: Module, UnaryLayer {
     public var inputDimensions: Int { weight.dim(1) }
     public var outputDimensions: Int { weight.dim(0) }
 
-    public func callAsFunction(_ x: Tensor) -> Tensor { linearOp(x, weight, bias) }
+    public func callAsFunction(_ x: Tensor) -> Tensor { linear(x, weight: weight, bias: bias) }
 }

@@ -56,7 +56,8 @@ public struct KVRing {
         tensor.map { $0.narrowed(axis: 1, start: $0.dim(1) - count, length: count).cloned() }
     }
 
-    func detached() -> KVRing {
+    /// The same values, through which no gradient flows.
+    public func detached() -> KVRing {
         var result: KVRing = self
         result.keys = keys?.detached()
         result.values = values?.detached()

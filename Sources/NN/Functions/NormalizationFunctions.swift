@@ -1,0 +1,25 @@
+import Torch
+
+// Normalisations of the last axis.
+extension Tensor {
+    /// `x / √(Σ x² + eps)` over the last axis: unit Euclidean length, `eps` inside the root and added to the sum.
+    public func l2Normalized(eps: Double = 1e-6) -> Tensor {
+        let x: Tensor = inNormalizationPrecision
+        return (x * (x.square().sum(axis: -1, keepDims: true) + eps).rsqrt()).asType(dtype)
+    }
+
+    /// `weight · x / √(mean(x²) + eps)` over the last axis (root mean square normalisation, arXiv 1910.07467).
+    /// - Parameter weight: `[D]` or nil for none.
+    public func rmsNormalized(weight: Tensor? = nil, eps: Double = 1e-5) -> Tensor {
+        rmsNorm(self, normalizedShape: [dim(-1)], weight: weight, epsilon: eps)
+    }
+
+    /// ``rmsNormalized(weight:eps:)`` and then times `silu(gate)`: norm first, then gate.
+    /// - Parameter gate: of this tensor's shape.
+    public func gatedRMSNormalized(gate: Tensor, weight: Tensor? = nil, eps: Double = 1e-5) -> Tensor {
+        rmsNormalized(weight: weight, eps: eps) * gate.silu()
+    }
+
+    /// Sums of squares lose too much in 16 bits.
+    private var inNormalizationPrecision: Tensor { dtype == .float16 || dtype == .bfloat16 ? asType(.float32) : self }
+}
