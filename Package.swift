@@ -51,7 +51,7 @@ let package = Package(
         .executableTarget(name: "linnet-bench", dependencies: ["SequenceModels"], path: "Benchmarks", exclude: ["peers"]),
         .target(name: "TestSupport", path: "Tests/TestSupport"),
         .testTarget(name: "TorchTests", dependencies: ["Torch", "TestSupport"]),
-        .testTarget(name: "NNTests", dependencies: ["NN"]),
+        .testTarget(name: "NNTests", dependencies: ["NN", "TestSupport"]),
         .testTarget(name: "OptimTests", dependencies: ["Optim"]),
         .testTarget(name: "TrainingTests", dependencies: ["Training"]),
         .testTarget(name: "SequenceModelsTests", dependencies: ["SequenceModels"]),

@@ -2,7 +2,7 @@
 enum FixtureOperators {
     static let harness: FixtureHarness = FixtureHarness(operators: operators, pending: pending)
 
-    static let operators: [FixtureOperator] = linearAttentionOperators + stateSpaceOperators
+    static let operators: [FixtureOperator] = linearAttentionOperators + stateSpaceOperators + primitiveOperators
 
     /// Operators of later issues; each leaves this list when its handler joins ``operators``.
     static let pending: [String] = [
