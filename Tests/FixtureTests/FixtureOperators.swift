@@ -3,7 +3,7 @@ enum FixtureOperators {
     static let harness: FixtureHarness = FixtureHarness(operators: operators, pending: pending)
 
     static let operators: [FixtureOperator] =
-        linearAttentionOperators + stateSpaceOperators + optimizerOperators + primitiveOperators
+        layerFunctionOperators + linearAttentionOperators + stateSpaceOperators + layerOperators + optimizerOperators
 
     /// Operators of later issues; each leaves this list when its handler joins ``operators``.
     static let pending: [String] = [
