@@ -24,7 +24,7 @@ struct LanguageModelTrial {
         let trainer: TrainerConfiguration = try TrainerConfiguration(
             steps: steps, schedule: .warmUpCosine(warmUp: steps / 20, finalFraction: 0.1), checkpointMinutes: nil, seed: seed)
         let optimizer: AdamW = try AdamW(
-            groups: .decayingMatricesOnly(model.namedParameters()),
+            groups: .stateSpace(model),
             configuration: try AdamWConfiguration(learningRate: learningRate, beta1: 0.9, beta2: 0.95, weightDecay: 0.01))
         let result: TrainingResult = try withoutActuallyEscaping(loss) { loss in
             try Trainer(

@@ -31,7 +31,7 @@ public struct ClassifierTraining: Codable, Sendable {
         let settings: String = String(decoding: try encoder.encode(self), as: UTF8.self)
         let loop: Trainer<ShuffledExamples> = try Trainer(
             model: network,
-            optimizer: try AdamW(groups: groups ?? .decayingMatricesOnly(network.namedParameters()), configuration: optimizer),
+            optimizer: try AdamW(groups: groups ?? .stateSpace(network), configuration: optimizer),
             source: ShuffledExamples(train, rows: rows, seed: trainer.seed), configuration: trainer,
             folder: folder?.appendingPathComponent("checkpoints", isDirectory: true),
             description: #"{"network":\#(description),"training":\#(settings)}"#, sink: sink, progress: progress,

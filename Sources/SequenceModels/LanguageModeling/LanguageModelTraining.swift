@@ -49,7 +49,7 @@ public struct LanguageModelTraining: Codable, Sendable {
         let encoder: JSONEncoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys]
         let loop: Trainer<TextWindows> = try Trainer(
-            model: network, optimizer: try AdamW(groups: .decayingMatricesOnly(network.namedParameters()), configuration: optimizer),
+            model: network, optimizer: try AdamW(groups: .stateSpace(network), configuration: optimizer),
             source: source, configuration: trainer,
             folder: folder?.appendingPathComponent("checkpoints", isDirectory: true),
             description: String(decoding: try encoder.encode(self), as: UTF8.self), sink: sink, progress: progress,

@@ -18,7 +18,7 @@ extension MixerConfiguration {
                     dimensions: dimensions, heads: heads, expandKey: expandKey ?? 1, expandValue: expandValue ?? 1,
                     convolutionWidth: width(default: 4), useGate: outputGate ?? false))
         case .lssl:
-            throw ConfigurationError("lssl is not built yet")
+            return LSSL(try LSSLConfiguration(features: dimensions, order: order ?? 64))
         case .softmax:
             return SoftmaxAttention(dimensions: dimensions, heads: heads, window: window, rotaryTheta: rotary ?? true ? 10_000 : nil)
         case .linear:
