@@ -56,7 +56,7 @@ let package = Package(
         .testTarget(name: "SequenceModelsTests", dependencies: ["SequenceModels", "TestSupport"]),
         .testTarget(name: "FixtureTests", dependencies: ["SequenceModels", "Optim", "NN", "Torch", "TestSupport"]),
         .testTarget(name: "ExperimentsTests", dependencies: ["Experiments", "TestSupport"]),
-        .testTarget(name: "CLITests", dependencies: ["Training", "TestSupport"]),
+        .testTarget(name: "CLITests", dependencies: ["linnet", "SequenceModels", "Training", "TestSupport"]),
     ],
     cxxLanguageStandard: .cxx20
 )
