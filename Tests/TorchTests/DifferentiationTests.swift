@@ -55,7 +55,9 @@ struct DifferentiationTests {
 struct GradientCheckTests {
     @Test func acceptsRightGradients() throws {
         let x: Tensor = Tensor([0.5, 1.5, -0.7] as [Float])
-        let report: GradientCheckReport = try gradientCheck([x, Tensor(2 as Float)], secondOrder: true) { [($0[0] * $0[1]).sin(), $0[0].exp()] }
+        let report: GradientCheckReport = try gradientCheck([x, Tensor(2 as Float)], secondOrder: true) {
+            [($0[0] * $0[1]).sin(), $0[0].exp()]
+        }
         #expect(report.worstRelativeError < 1e-6)
     }
 
