@@ -52,7 +52,8 @@ struct DescriptionTests {
     @Test(.enabled(if: PythonPeer.has("numpy"), "needs the Python package numpy: make test installs it"))
     func numbersAreLaidOutAsByNumPy() throws {
         let cases: [String] = Self.samples.map { sample in
-            let numbers: String = sample.values.map { $0.isNaN ? "nan" : $0.isInfinite ? ($0 < 0 ? "-inf" : "inf") : "\($0)" }.joined(separator: ",")
+            let numbers: String = sample.values.map { $0.isNaN ? "nan" : $0.isInfinite ? ($0 < 0 ? "-inf" : "inf") : "\($0)" }.joined(
+                separator: ",")
             return "([\(numbers)], \(sample.shape), '\(sample.dtype)')"
         }
         let script: String = """

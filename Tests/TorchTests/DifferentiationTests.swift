@@ -55,7 +55,9 @@ struct DifferentiationTests {
 struct GradientCheckTests {
     @Test func acceptsRightGradients() throws {
         let x: Tensor = Tensor([0.5, 1.5, -0.7] as [Float])
-        let report: GradientCheckReport = try gradientCheck([x, Tensor(2 as Float)], secondOrder: true) { [($0[0] * $0[1]).sin(), $0[0].exp()] }
+        let report: GradientCheckReport = try gradientCheck([x, Tensor(2 as Float)], secondOrder: true) {
+            [($0[0] * $0[1]).sin(), $0[0].exp()]
+        }
         #expect(report.worstRelativeError < 1e-6)
     }
 
@@ -69,7 +71,7 @@ struct GradientCheckTests {
         let found: GradientCheckError? = #expect(throws: GradientCheckError.self) { try gradientCheck([Tensor([1.0, 1.0])], of: wrong) }
         #expect(found?.report.element == 1)
         #expect(found.map { abs($0.report.analytic / $0.report.numeric - 1.25) < 1e-6 } == true)
-        #expect("\(found.map { "\($0)" } ?? "")".hasPrefix("gradientCheck: worst relative error 0."))
+        #expect(found?.description.hasPrefix("gradientCheck: worst relative error 0.2") == true)
     }
 
     @Test func refusesWrongSecondDerivatives() {

@@ -34,7 +34,8 @@ enum TorchReference {
 
 /// Same shape and every element within `tolerance` relative to the larger of 1 and the expected element.
 func expectClose(
-    _ actual: Tensor, _ expected: Tensor?, tolerance: Double = 1e-9, _ comment: Comment? = nil, at location: SourceLocation = #_sourceLocation
+    _ actual: Tensor, _ expected: Tensor?, tolerance: Double = 1e-9, _ comment: Comment? = nil,
+    at location: SourceLocation = #_sourceLocation
 ) {
     guard let expected else {
         Issue.record("the reference has no such tensor", sourceLocation: location)
