@@ -56,7 +56,9 @@ public final class TokenizerPipeline: Sendable {
     init(document: JSONValue) throws {
         let root = JSONField(root: document)
         self.document = document
-        if let version = try root.optional("version"), try version.text() != "1.0" { throw version.unsupported("version \(try version.text())") }
+        if let version = try root.optional("version"), try version.text() != "1.0" {
+            throw version.unsupported("version \(try version.text())")
+        }
         for name in ["truncation", "padding"] {
             if let field = try root.optional(name) { throw field.unsupported("cutting or padding by the tokenizer") }
         }
