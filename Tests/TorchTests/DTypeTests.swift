@@ -12,8 +12,8 @@ struct DTypeTests {
     }
 
     @Test func reducedTypesRoundAsTheyShould() {
-        let third: Tensor = Tensor([1.0 / 3, -1e30, 70000, 1.00390625])
-        #expect(third.asType(.bfloat16).array(Float.self) == [0.333984375, -1.0000000150474662e30, 70144, 1])
+        let third: Tensor = Tensor([1.0 / 3, -0x1p100, 70000, 1.00390625])
+        #expect(third.asType(.bfloat16).array(Float.self) == [0.333984375, -0x1p100, 70144, 1])
         #expect(third.asType(.float16).array(Float.self) == [0.333251953125, -.infinity, .infinity, 1.00390625])
         #expect(third[..<1].asType(.float32).array(Float.self) == [Float(1.0 / 3)])
         #expect(third[..<1].asType(.float64).array(Double.self) == [1.0 / 3])

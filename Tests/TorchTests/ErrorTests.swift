@@ -33,6 +33,15 @@ struct ErrorTests {
     }
 }
 
+/// Calls that trap, in functions of their own: the exit tests' bodies are generated code without a line of this file.
+private enum Trapping {
+    static let productLine: Int = #line + 1
+    static func product() -> Tensor { Tensor.ones([2, 3]).matmul(Tensor.ones([4, 5])) }
+
+    static let indexLine: Int = #line + 1
+    static func index() -> Tensor { Tensor.ones([2, 3])[0, 5] }
+}
+
 /// What a trap writes before the process ends.
 struct TrapTests {
     private func expectText(_ result: ExitTest.Result?, _ parts: [String], at location: SourceLocation = #_sourceLocation) {
@@ -42,15 +51,18 @@ struct TrapTests {
 
     @Test func wrongShapesNameTheOperatorBothShapesAndTheCallSite() async {
         let result: ExitTest.Result? = await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
-            _ = Tensor.ones([2, 3]).matmul(Tensor.ones([4, 5]))
+            _ = Trapping.product()
         }
-        expectText(result, ["matmul: mat1 and mat2 shapes cannot be multiplied (2x3 and 4x5)", "(called at ", "ErrorTests.swift:"])
+        expectText(
+            result, ["matmul: mat1 and mat2 shapes cannot be multiplied (2x3 and 4x5)", "ErrorTests.swift:\(Trapping.productLine) in"])
     }
 
-    @Test func aWrongIndexNamesItsAxisAndShape() async {
+    @Test func aWrongIndexNamesItsAxisShapeAndCallSite() async {
         let result: ExitTest.Result? = await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
-            _ = Tensor.ones([2, 3])[0, 5]
+            _ = Trapping.index()
         }
-        expectText(result, ["subscript: index 5 is out of range for axis 1 of shape [2, 3]", "ErrorTests.swift:"])
+        expectText(
+            result,
+            ["subscript: index 5 is out of range for axis 1 of shape [2, 3]", "(called at ", "ErrorTests.swift:\(Trapping.indexLine) in"])
     }
 }
