@@ -1,26 +1,27 @@
 import Foundation
+import TestSupport
 import Testing
 
 @testable import Training
 
 @Suite struct BPETrainingTests {
     @Test(
-        .enabled(if: TextTestPaths.hasShakespeare && PythonTokenizers.isAvailable, "\(PythonTokenizers.missing), or no tinyshakespeare"),
-        arguments: [(512, 0), (1000, 2)])
-    func mergesArePythonsOnShakespeare(vocabularySize: Int, minimumFrequency: Int) throws {
-        try TextTestPaths.withTemporaryFolder { folder in
+        .enabled(if: TextTestFiles.hasShakespeare && PythonTokenizers.isAvailable, "\(PythonTokenizers.missing), or no tinyshakespeare"),
+        arguments: [(512, 0, 10_000), (1000, 2, 500)])
+    func mergesArePythonsOnShakespeare(vocabularySize: Int, minimumFrequency: Int, texts: Int) throws {
+        try TestPaths.withTemporaryFolder { folder in
             let special = ["<|endoftext|>", "<|pad|>"]
             let theirs = folder.appendingPathComponent("python.json")
             try PythonTokenizers.train(
-                corpus: TextTestPaths.shakespeare, vocabularySize: vocabularySize, minimumFrequency: minimumFrequency,
+                corpus: TextTestFiles.shakespeare, vocabularySize: vocabularySize, minimumFrequency: minimumFrequency,
                 specialTokens: special,
                 to: theirs)
-            let text = try TextCorpus(contentsOf: [TextTestPaths.shakespeare]).texts[0]
+            let text = try TextCorpus(contentsOf: [TextTestFiles.shakespeare]).texts[0]
             let ours = try BPETokenizer.train(
                 corpus: text, vocabularySize: vocabularySize, minimumFrequency: minimumFrequency, specialTokens: special)
             try expectSameModel(ours, theirs, vocabularySize: vocabularySize)
             try ours.save(to: folder)
-            try expectAgreement([folder.appendingPathComponent("tokenizer.json")], OddTexts.make(10_000, seed: 5))
+            try expectAgreement([folder.appendingPathComponent("tokenizer.json")], OddTexts.make(texts, seed: 5))
             let sample = String(text.prefix(100_000))
             #expect(ours.decode(ours.encode(sample)) == sample)
         }
@@ -29,8 +30,8 @@ import Testing
     /// Few letters make many ties, and tokens that can be put together in two ways.
     @Test(.enabled(if: PythonTokenizers.isAvailable, "\(PythonTokenizers.missing)"), arguments: 0..<6)
     func tiesAreBrokenAsInPython(seed: UInt64) throws {
-        try TextTestPaths.withTemporaryFolder { folder in
-            var random = TextRandom(seed: seed)
+        try TestPaths.withTemporaryFolder { folder in
+            var random = SeededGenerator(seed: seed)
             let letters: [Character] = seed % 2 == 0 ? ["a", "b", " "] : ["a", "b", "é", "c", "'", "1", " ", "\n"]
             let text = String((0..<3000).map { _ in letters.randomElement(using: &random)! })
             let (corpus, theirs) = (folder.appendingPathComponent("corpus.txt"), folder.appendingPathComponent("python.json"))

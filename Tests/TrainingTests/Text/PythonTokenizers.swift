@@ -1,53 +1,38 @@
 import Foundation
+import TestSupport
 
 /// The Python package `tokenizers`, against which the tokenizers here are checked.
 enum PythonTokenizers {
     /// Whether Python has the package.
-    static let isAvailable: Bool = (try? run(["-c", "import tokenizers"])) != nil
+    static let isAvailable: Bool = PythonPeer.has("tokenizers")
     static let missing: String = "no Python with the package tokenizers: run `make test`, or set LINNET_PYTHON"
 
-    struct Failure: Error, CustomStringConvertible {
-        let description: String
-    }
-
-    private static func run(_ arguments: [String]) throws {
-        let process = Process()
-        process.executableURL = URL(fileURLWithPath: TextTestPaths.python)
-        process.arguments = arguments
-        process.standardError = FileHandle.nullDevice
-        try process.run()
-        process.waitUntilExit()
-        guard process.terminationStatus == 0 else { throw Failure(description: "python ended with status \(process.terminationStatus)") }
-    }
-
-    private static func run(script: String, _ arguments: [String]) throws {
-        try TextTestPaths.withTemporaryFolder { folder in
-            let file = folder.appendingPathComponent("script.py")
-            try script.write(to: file, atomically: true, encoding: .utf8)
-            try run([file.path] + arguments)
-        }
+    struct WrongAnswer: Error {
+        let lines: Int
     }
 
     /// Trains byte-level BPE on a file as a single text and writes `tokenizer.json`.
     static func train(corpus: URL, vocabularySize: Int, minimumFrequency: Int, specialTokens: [String], to file: URL) throws {
-        let arguments = [corpus.path, String(vocabularySize), String(minimumFrequency), file.path] + specialTokens
-        try run(script: trainingScript, arguments)
+        try PythonPeer.run(
+            trainingScript, corpus.path, String(vocabularySize), String(minimumFrequency), file.path, specialTokens.joined(separator: " "))
     }
 
     /// Writes tokenizers of many kinds, trained on a file, into a folder.
-    static func makeVariants(corpus: URL, in folder: URL) throws { try run(script: variantsScript, [corpus.path, folder.path]) }
+    static func makeVariants(corpus: URL, in folder: URL) throws { try PythonPeer.run(variantsScript, corpus.path, folder.path) }
 
     /// What the package makes of texts (broken UTF-8 replaced) and of lists of ids, for each tokenizer file: a line for each text, as
     /// ``line(ids:text:textWithSpecialTokens:)`` writes it, and then each list's text in hexadecimal.
     static func answers(texts: [[UInt8]], idLists: [[Int]], files: [URL]) throws -> [[Substring]] {
-        try TextTestPaths.withTemporaryFolder { folder in
+        try TestPaths.withTemporaryFolder { folder in
             let (request, answer) = (folder.appendingPathComponent("in"), folder.appendingPathComponent("out"))
             let lines = texts.map { "T" + hexadecimal($0) } + idLists.map { "I" + $0.map(String.init).joined(separator: " ") }
             try lines.joined(separator: "\n").write(to: request, atomically: true, encoding: .utf8)
-            try run(script: codingScript, [request.path, answer.path] + files.map(\.path))
+            try PythonPeer.run(codingScript, request.path, answer.path, files.map(\.path).joined(separator: "\n"))
             let text = String(decoding: try Data(contentsOf: answer), as: UTF8.self)
             let all = text.split(separator: "\n", omittingEmptySubsequences: false)
-            guard all.count == lines.count * files.count else { throw Failure(description: "python answered \(all.count) lines") }
+            guard all.count == lines.count * files.count else {
+                throw WrongAnswer(lines: all.count)
+            }
             return files.indices.map { Array(all[$0 * lines.count..<($0 + 1) * lines.count]) }
         }
     }
@@ -59,30 +44,32 @@ enum PythonTokenizers {
     private static let codingScript = """
         import sys
         from tokenizers import Tokenizer
-        request, answer, *files = sys.argv[1:]
+        request, answer, files = sys.argv[1:]
         lines = open(request).read().split("\\n")
         def text(t, ids, skip): return t.decode(ids, skip_special_tokens=skip).encode().hex()
         def reply(t, line):
             if line[0] == "I": return text(t, [int(i) for i in line[1:].split()], True)
             ids = t.encode(bytes.fromhex(line[1:]).decode("utf-8", "replace")).ids
             return " ".join(map(str, ids)) + "|" + text(t, ids, True) + "|" + text(t, ids, False)
-        open(answer, "w").write("\\n".join(reply(t, line) for t in map(Tokenizer.from_file, files) for line in lines))
+        open(answer, "w").write("\\n".join(reply(t, line) for t in map(Tokenizer.from_file, files.split("\\n")) for line in lines))
         """
 
     private static let trainingScript = """
-        import sys
+        import os, sys
+        os.environ["TOKENIZERS_PARALLELISM"] = "false"
         from tokenizers import Tokenizer, models, trainers, pre_tokenizers, decoders
         corpus, size, frequency, output = sys.argv[1:5]
         t = Tokenizer(models.BPE())
         t.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
         t.decoder = decoders.ByteLevel()
         t.train_from_iterator([open(corpus, newline="").read()], trainers.BpeTrainer(vocab_size=int(size), min_frequency=int(frequency),
-            special_tokens=sys.argv[5:], initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False))
+            special_tokens=sys.argv[5].split(), initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False))
         t.save(output)
         """
 
     private static let variantsScript = """
-        import sys, json
+        import os, sys, json
+        os.environ["TOKENIZERS_PARALLELISM"] = "false"
         from tokenizers import AddedToken as A, Regex, Tokenizer, models as M, trainers as T, pre_tokenizers as P
         from tokenizers import decoders as D, normalizers as N, processors as R
         corpus, folder = sys.argv[1:]

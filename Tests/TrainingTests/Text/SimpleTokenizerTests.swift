@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 @testable import Training
@@ -56,7 +57,7 @@ import Testing
         CharacterTokenizer(corpus: "ab", unknownToken: "<unk>"),
     ])
     func savedAndLoadedIsTheSame(tokenizer: any Tokenizer) throws {
-        try TextTestPaths.withTemporaryFolder { folder in
+        try TestPaths.withTemporaryFolder { folder in
             try tokenizer.save(to: folder)
             let loaded = try loadTokenizer(from: folder)
             #expect(type(of: loaded) == type(of: tokenizer))
@@ -75,16 +76,16 @@ import Testing
             ByteTokenizer(), CharacterTokenizer(corpus: corpus), CharacterTokenizer(corpus: corpus, unknownToken: "<unk>"),
         ]
         for tokenizer in tokenizers {
-            try TextTestPaths.withTemporaryFolder { folder in
+            try TestPaths.withTemporaryFolder { folder in
                 try tokenizer.save(to: folder)
                 try expectAgreement([folder.appendingPathComponent("tokenizer.json")], texts)
             }
         }
     }
 
-    @Test(.enabled(if: TextTestPaths.hasFixtures, "no tokenizer fixtures: set LINNET_FIXTURES"))
+    @Test(.enabled(if: TextTestFiles.hasFixtures, "no tokenizer fixtures: set LINNET_FIXTURES"))
     func pairsOfTextsAreSegments() throws {
-        let tokenizer = try WordPieceTokenizer(contentsOf: TextTestPaths.fixtures[2])
+        let tokenizer = try WordPieceTokenizer(contentsOf: TextTestFiles.fixtures[2])
         let (ids, typeIDs) = tokenizer.encode("the fox", pairedWith: "fox")
         #expect(ids == [2, 76, 120, 65, 3, 120, 65, 3])
         #expect(typeIDs == [0, 0, 0, 0, 0, 1, 1, 1])

@@ -1,11 +1,12 @@
 import Foundation
+import TestSupport
 import Testing
 
 @testable import Training
 
 @Suite struct StreamingDecoderTests {
     /// Random ids, so that characters break off and bytes do not fit, in tokenizers whose decoders work in different ways.
-    @Test(.enabled(if: TextTestPaths.hasFixtures, "no tokenizer fixtures: set LINNET_FIXTURES"), arguments: TextTestPaths.fixtures)
+    @Test(.enabled(if: TextTestFiles.hasFixtures, "no tokenizer fixtures: set LINNET_FIXTURES"), arguments: TextTestFiles.fixtures)
     func piecesJoinedAreTheWhole(folder: URL) throws { try expectPiecesJoin(try loadTokenizer(from: folder)) }
 
     @Test func piecesOfBytesJoinedAreTheWhole() throws { try expectPiecesJoin(ByteTokenizer()) }
@@ -25,7 +26,7 @@ import Testing
     }
 
     private func expectPiecesJoin(_ tokenizer: some Tokenizer) throws {
-        var random = TextRandom(seed: 6)
+        var random = SeededGenerator(seed: 6)
         for _ in 0..<1000 {
             let ids = (0..<Int.random(in: 0...16, using: &random)).map { _ in Int.random(in: -1...tokenizer.vocabularySize, using: &random)
             }

@@ -1,49 +1,14 @@
 import Foundation
-import Testing
+import TestSupport
 
-/// Where tests on text find what they read.
-enum TextTestPaths {
-    private static let packageRoot = URL(fileURLWithPath: #filePath)
-        .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
-
-    private static func folder(_ variable: String, default name: String) -> URL {
-        let environment = ProcessInfo.processInfo.environment[variable]
-        return environment.map { URL(fileURLWithPath: $0) } ?? packageRoot.appendingPathComponent("../shared/\(name)").standardizedFileURL
-    }
-
-    static let fixtures = ["hf_gpt2_tiny", "hf_llama_tiny", "hf_bert_tiny"].map {
-        folder("LINNET_FIXTURES", default: "fixtures").appendingPathComponent($0)
-    }
-    static let shakespeare = folder("LINNET_DATA", default: "data").appendingPathComponent("tinyshakespeare/input.txt")
+/// What tests on text read.
+enum TextTestFiles {
+    /// The folders of Hugging Face tokenizers with samples.
+    static let fixtures: [URL] = ["hf_gpt2_tiny", "hf_llama_tiny", "hf_bert_tiny"].map { TestPaths.fixtures.appendingPathComponent($0) }
+    static let shakespeare: URL = TestPaths.data.appendingPathComponent("tinyshakespeare/input.txt")
 
     static let hasFixtures = fixtures.allSatisfy { FileManager.default.fileExists(atPath: $0.path) }
     static let hasShakespeare = FileManager.default.fileExists(atPath: shakespeare.path)
-
-    /// The Python of `make test`, else that of the checkout's environment.
-    static let python =
-        ProcessInfo.processInfo.environment["LINNET_PYTHON"] ?? packageRoot.appendingPathComponent(".libtorch/bin/python3").path
-
-    /// A new folder, removed after use.
-    static func withTemporaryFolder<Result>(_ body: (URL) throws -> Result) throws -> Result {
-        let folder = FileManager.default.temporaryDirectory.appendingPathComponent("linnet-text-\(UUID().uuidString)")
-        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-        defer { try? FileManager.default.removeItem(at: folder) }
-        return try body(folder)
-    }
-}
-
-/// A seeded generator (SplitMix64), so that a failure can be seen again.
-struct TextRandom: RandomNumberGenerator {
-    private var state: UInt64
-
-    init(seed: UInt64) { state = seed }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var mixed = (state ^ (state >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-        return mixed ^ (mixed >> 31)
-    }
 }
 
 /// Texts that tokenizers get wrong: emoji, joiners, marks, scripts without spaces, control characters, long whitespace, broken UTF-8.
@@ -58,7 +23,7 @@ enum OddTexts {
     ]
 
     static func make(_ count: Int, seed: UInt64) -> [[UInt8]] {
-        var random = TextRandom(seed: seed)
+        var random = SeededGenerator(seed: seed)
         return (0..<count).map { _ in
             var text: [UInt8] = []
             for _ in 0..<Int.random(in: 0...9, using: &random) { text += part(&random) }
@@ -66,7 +31,7 @@ enum OddTexts {
         }
     }
 
-    private static func part(_ random: inout TextRandom) -> [UInt8] {
+    private static func part(_ random: inout SeededGenerator) -> [UInt8] {
         switch Int.random(in: 0..<10, using: &random) {
         case 0..<6: return Array(parts.randomElement(using: &random)!.utf8)
         case 6: return (0..<Int.random(in: 1...4, using: &random)).map { _ in UInt8.random(in: 0...255, using: &random) }

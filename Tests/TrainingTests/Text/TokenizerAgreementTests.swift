@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 @testable import Training
@@ -12,7 +13,7 @@ import Testing
         let decoded: String
     }
 
-    @Test(.enabled(if: TextTestPaths.hasFixtures, "no tokenizer fixtures: set LINNET_FIXTURES"), arguments: TextTestPaths.fixtures)
+    @Test(.enabled(if: TextTestFiles.hasFixtures, "no tokenizer fixtures: set LINNET_FIXTURES"), arguments: TextTestFiles.fixtures)
     func fixtureSamples(folder: URL) throws {
         let tokenizer = try loadTokenizer(from: folder)
         let samples = try JSONDecoder().decode(
@@ -27,16 +28,16 @@ import Testing
     }
 
     @Test(
-        .enabled(if: TextTestPaths.hasFixtures && PythonTokenizers.isAvailable, "\(PythonTokenizers.missing), or no fixtures"),
-        arguments: TextTestPaths.fixtures)
+        .enabled(if: TextTestFiles.hasFixtures && PythonTokenizers.isAvailable, "\(PythonTokenizers.missing), or no fixtures"),
+        arguments: TextTestFiles.fixtures)
     func fixturesOnOddTexts(folder: URL) throws {
         try expectAgreement([folder.appendingPathComponent("tokenizer.json")], OddTexts.make(10_000, seed: 1))
     }
 
-    @Test(.enabled(if: TextTestPaths.hasShakespeare && PythonTokenizers.isAvailable, "\(PythonTokenizers.missing), or no tinyshakespeare"))
+    @Test(.enabled(if: TextTestFiles.hasShakespeare && PythonTokenizers.isAvailable, "\(PythonTokenizers.missing), or no tinyshakespeare"))
     func tokenizersOfEveryKind() throws {
-        try TextTestPaths.withTemporaryFolder { folder in
-            try PythonTokenizers.makeVariants(corpus: TextTestPaths.shakespeare, in: folder)
+        try TestPaths.withTemporaryFolder { folder in
+            try PythonTokenizers.makeVariants(corpus: TextTestFiles.shakespeare, in: folder)
             let files = try FileManager.default.contentsOfDirectory(at: folder, includingPropertiesForKeys: nil)
             #expect(files.count == 37)
             try expectAgreement(files, OddTexts.make(400, seed: 2))
@@ -45,10 +46,10 @@ import Testing
 
     /// Whatever is read is written unchanged, and the reader in Python reads it.
     @Test(
-        .enabled(if: TextTestPaths.hasFixtures && PythonTokenizers.isAvailable, "\(PythonTokenizers.missing), or no fixtures"),
-        arguments: TextTestPaths.fixtures)
+        .enabled(if: TextTestFiles.hasFixtures && PythonTokenizers.isAvailable, "\(PythonTokenizers.missing), or no fixtures"),
+        arguments: TextTestFiles.fixtures)
     func savedCopyAgrees(folder: URL) throws {
-        try TextTestPaths.withTemporaryFolder { copy in
+        try TestPaths.withTemporaryFolder { copy in
             try loadTokenizer(from: folder).save(to: copy)
             try expectAgreement([copy.appendingPathComponent("tokenizer.json")], OddTexts.make(200, seed: 3))
             let original = try TokenizerPipeline(contentsOf: folder)
@@ -60,7 +61,7 @@ import Testing
 /// Checks tokenizer files against the Python package: ids and text of texts, and the text of random ids, which make byte sequences
 /// that no text makes.
 func expectAgreement(_ files: [URL], _ texts: [[UInt8]]) throws {
-    var random = TextRandom(seed: 4)
+    var random = SeededGenerator(seed: 4)
     let idLists = (0..<200).map { _ in (0..<Int.random(in: 1...12, using: &random)).map { _ in Int.random(in: 0...1100, using: &random) } }
     let answers = try PythonTokenizers.answers(texts: texts, idLists: idLists, files: files)
     for (file, answer) in zip(files, answers) {
