@@ -2,7 +2,8 @@
 enum FixtureOperators {
     static let harness: FixtureHarness = FixtureHarness(operators: operators, pending: pending)
 
-    static let operators: [FixtureOperator] = linearAttentionOperators + stateSpaceOperators + primitiveOperators
+    static let operators: [FixtureOperator] =
+        linearAttentionOperators + stateSpaceOperators + optimizerOperators + primitiveOperators
 
     /// Operators of later issues; each leaves this list when its handler joins ``operators``.
     static let pending: [String] = [

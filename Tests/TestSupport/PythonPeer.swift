@@ -40,4 +40,15 @@ public enum PythonPeer {
         }
         return String(decoding: text, as: UTF8.self)
     }
+
+    /// Starts a script that goes on beside the test, such as a server; its standard output is the process's pipe. The caller ends it.
+    public static func start(_ script: String) throws -> Process {
+        let process: Process = Process()
+        process.executableURL = executable
+        process.arguments = ["-c", script]
+        process.standardOutput = Pipe()
+        process.standardError = FileHandle.nullDevice
+        try process.run()
+        return process
+    }
 }

@@ -16,7 +16,7 @@ public func generalizedBilinear(A: Tensor, B: Tensor, dt: Tensor, alpha: Double 
     let implicit: Tensor = identity - scaled * alpha
     let explicit: Tensor = identity + scaled * (1 - alpha)
     let drive: Tensor = (step * B).expandedDimensions(axis: -1)
-    return (implicit.solving(explicit), implicit.solving(drive).squeezed(axis: -1))
+    return (implicit.solve(explicit), implicit.solve(drive).squeezed(axis: -1))
 }
 
 /// As ``generalizedBilinear(A:B:dt:alpha:)-(Tensor,_,_,_)``, with one step for all systems.
@@ -32,7 +32,7 @@ public func zeroOrderHold(A: Tensor, B: Tensor, dt: Tensor) -> (A: Tensor, B: Te
     let joined: Tensor = concatenated([A, B.expandedDimensions(axis: -1)], axis: -1)
     let augmented: Tensor = joined.padded([(before: 0, after: 0), (before: 0, after: 1)])
     let steps: Tensor = dt.expandedDimensions(axis: -1).expandedDimensions(axis: -1)
-    let flow: Tensor = (steps * augmented).matrixExponential().narrowed(axis: -2, start: 0, length: order)
+    let flow: Tensor = (steps * augmented).matrixExp().narrowed(axis: -2, start: 0, length: order)
     return (flow.narrowed(axis: -1, start: 0, length: order), flow.selected(axis: -1, index: order))
 }
 

@@ -38,9 +38,9 @@ public func causalConvolution(_ input: Tensor, kernel: Tensor) -> Tensor {
     let length: Int = input.dim(-1)
     precondition(kernel.dim(-1) <= length, "kernel of length \(kernel.dim(-1)) for an input of length \(length)")
     let dtype: DType = input.dtype.byteCount < 4 ? .float32 : input.dtype
-    let spectrum: Tensor = input.asType(dtype).rfft(length: 2 * length, axis: -1).expandedDimensions(axis: 2)
-    let response: Tensor = kernel.asType(kernel.dtype.byteCount < 4 ? .float32 : kernel.dtype).rfft(length: 2 * length, axis: -1)
-    let full: Tensor = (spectrum * response).irfft(length: 2 * length, axis: -1)
+    let spectrum: Tensor = input.asType(dtype).rfft(count: 2 * length, axis: -1).expandedDimensions(axis: 2)
+    let response: Tensor = kernel.asType(kernel.dtype.byteCount < 4 ? .float32 : kernel.dtype).rfft(count: 2 * length, axis: -1)
+    let full: Tensor = (spectrum * response).irfft(count: 2 * length, axis: -1)
     return full.narrowed(axis: -1, start: 0, length: length).asType(input.dtype)
 }
 

@@ -100,10 +100,9 @@ public struct SHA256: Sendable {
         while high - low > 1 {
             let middle = (low + high) / 2
             let square = middle.multipliedFullWidth(by: middle)
-            // middle³ ≤ prime · 2⁹⁶ exactly when ⌊middle² / 2³²⌋ · middle ≤ prime · 2⁶⁴, up to a remainder below one step.
-            let reduced = (square.high << 32) | (square.low >> 32)
-            let cube = reduced.multipliedFullWidth(by: middle)
-            if cube.high < prime { low = middle } else { high = middle }
+            // middle³ < prime · 2⁹⁶ exactly when the words of middle³ above the lowest 64 bits are less than prime · 2³².
+            let upper = square.high * middle + square.low.multipliedFullWidth(by: middle).high
+            if upper < prime << 32 { low = middle } else { high = middle }
         }
         return low
     }

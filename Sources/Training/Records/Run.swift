@@ -124,6 +124,7 @@ public struct MetricSummary: Sendable, Equatable {
 /// What cannot be done with the run records.
 public enum RunStoreError: Error, Equatable, Sendable, CustomStringConvertible {
     case cannotOpen(path: String, reason: String)
+    case cannotWrite(path: String, reason: String)
     case notARunStore(path: String)
     case unknownRun(String, path: String)
     case ambiguous(String, candidates: [String])
@@ -132,6 +133,7 @@ public enum RunStoreError: Error, Equatable, Sendable, CustomStringConvertible {
     public var description: String {
         switch self {
         case .cannotOpen(let path, let reason): "cannot open the run records \(path): \(reason)"
+        case .cannotWrite(let path, let reason): "cannot write to the run records \(path): \(reason)"
         case .notARunStore(let path): "\(path) is not a database of run records"
         case .unknownRun(let text, let path): "no run in \(path) is named '\(text)' or has an id that starts or ends with it"
         case .ambiguous(let text, let candidates): "'\(text)' fits several runs: \(candidates.prefix(4).joined(separator: ", "))"

@@ -15,15 +15,18 @@ extension RunStore {
         }
     }
 
-    /// The run meant by a text: an id, the start or the end of one, a name that only one run has, or "latest".
+    /// The run meant by a text: "latest", an id, a run's name, the start of an id or the four characters at its end, in this order.
     public func find(_ text: String) throws -> Run {
         let runs = try list()
         if text == "latest", let newest = runs.first { return newest }
-        if let exact = runs.first(where: { $0.id == text }) { return exact }
-        let fitting = text.isEmpty ? [] : runs.filter { $0.id.hasPrefix(text) || $0.id.hasSuffix(text) || $0.name == text }
-        guard let only = fitting.first else { throw RunStoreError.unknownRun(text, path: path) }
+        let meanings: [(Run) -> Bool] = [
+            { $0.id == text }, { $0.name == text }, { !text.isEmpty && ($0.id.hasPrefix(text) || $0.id.hasSuffix("-" + text)) },
+        ]
+        guard let fitting = meanings.lazy.map({ runs.filter($0) }).first(where: { !$0.isEmpty }) else {
+            throw RunStoreError.unknownRun(text, path: path)
+        }
         guard fitting.count == 1 else { throw RunStoreError.ambiguous(text, candidates: fitting.map(\.id)) }
-        return only
+        return fitting[0]
     }
 
     /// A run's metrics in brief, by name.

@@ -64,7 +64,7 @@ public final class RunRecorder: MetricSink {
                 try $0.execute(sql: "UPDATE run SET status = ?, ended = ? WHERE id = ?", arguments: [status.rawValue, ended, id])
             }
         } catch {
-            throw RunStoreError.cannotOpen(path: pool.path, reason: "\(error)")
+            throw RunStoreError.cannotWrite(path: pool.path, reason: RunRecorder.reason(error))
         }
         let (lost, reason) = state.withLock { ($0.lost, $0.reason) }
         if lost > 0 { throw RunStoreError.lost(points: lost, reason: reason) }
@@ -94,7 +94,7 @@ public final class RunRecorder: MetricSink {
     }
 
     private func note(points: Int, _ error: any Error) {
-        let reason = (error as? DatabaseError)?.message ?? "\(error)"
+        let reason = RunRecorder.reason(error)
         let isFirst = state.withLock { state in
             defer {
                 state.lost += points
@@ -104,6 +104,8 @@ public final class RunRecorder: MetricSink {
         }
         if isFirst { Logger(label: "linnet.records").warning("run \(run.id): metrics are being lost: \(reason)") }
     }
+
+    private static func reason(_ error: any Error) -> String { (error as? DatabaseError)?.message ?? "\(error)" }
 
     private static func seriesIDs(of names: Set<String>, run: String, in database: Database) throws -> [String: Int64] {
         var identities: [String: Int64] = [:]

@@ -92,7 +92,7 @@ extension DataSource {
             notes: "cranqrel is a four-column variant; its query numbers are positions 1 to 225.",
             files: DataFile.table(
                 """
-                cran.all.1400 1644714 b234544b6ceccd131520df4a3cb6d42aee6576eb577933d047e722bbfe7b0b09
+                cran.all.1400 1644706 b234544b6ceccd131520df4a3cb6d42aee6576eb577933d047e722bbfe7b0b09
                 cran.qry 28957 99578ceb88941ef89c14faf7c63c23776a376d8fba319b990f01d0c601d8b03f
                 cranqrel 21378 9216b57a532e8139b30334602eae9592b9b73d265ed148b885001a98a5beeda7
                 """)),

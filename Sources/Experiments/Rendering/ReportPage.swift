@@ -1,0 +1,61 @@
+import Foundation
+
+/// Draws reports as one self-contained HTML page.
+public enum ReportPage {
+    /// - Parameter notes: paragraphs shown under the title.
+    public static func html(title: String, notes: [String] = [], reports: [Report]) -> String {
+        let head: String = "<h1>\(HTML.escaped(title))</h1>" + notes.map { "<p>\(HTML.escaped($0))</p>" }.joined()
+        return HTML.page(title: title, body: head + reports.map(section).joined(separator: "\n"))
+    }
+
+    private static func section(_ report: Report) -> String {
+        let judged: [String] =
+            report.gates.map { item($0.passed ? "passed" : "failed", good: $0.passed, $0.statement) }
+            + report.claims.map { item($0.verdict.rawValue, good: $0.verdict == .shown, detail($0)) }
+        let verdicts: String = judged.isEmpty ? "" : "<ul>\(judged.joined())</ul>"
+        return """
+            <section><h2>\(HTML.escaped(report.slug))</h2>
+            <p>\(HTML.escaped(report.summary))</p>
+            \(HTML.table(report.table()))
+            \(verdicts)
+            \(charts(report.measurements.curves))
+            <p class="soft">\(HTML.escaped(provenance(report)))</p></section>
+            """
+    }
+
+    private static func item(_ verdict: String, good: Bool, _ text: String) -> String {
+        "<li><strong class=\"\(good ? "pass" : "fail")\">\(verdict)</strong>: \(HTML.escaped(text))</li>"
+    }
+
+    private static func detail(_ claim: ClaimResult) -> String {
+        let measured: String = claim.mean.map { "measured \(Report.number($0))" } ?? "not measured"
+        let interval: String = claim.interval.map { ", 90 % interval \(Report.number($0[0])) to \(Report.number($0[1]))" } ?? ""
+        return "\(claim.statement) (\(measured)\(interval), wanted at least \(Report.number(claim.threshold)))"
+    }
+
+    private static func provenance(_ report: Report) -> String {
+        let facts: String = report.environment.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }.joined(separator: "; ")
+        let seeds: String = report.seeds.map(String.init).joined(separator: ", ")
+        return "Scale \(report.scale.rawValue), seeds \(seeds), \(Int(report.seconds)) s, \(report.started.formatted(.iso8601)); \(facts)."
+    }
+
+    /// One chart for each metric and axis; a method's seeds are averaged where they share the axis.
+    private static func charts(_ curves: [Measurements.Curve]) -> String {
+        let keys: [[String]] = curves.map { [$0.metric, $0.axis] }.uniqued()
+        return keys.map { key in
+            let chosen: [Measurements.Curve] = curves.filter { $0.metric == key[0] && $0.axis == key[1] }
+            let series: [LineChart.Series] = chosen.map(\.method).uniqued().map { method in
+                LineChart.Series(name: method, points: mean(chosen.filter { $0.method == method }))
+            }
+            return LineChart(title: "\(key[0]) by \(key[1])", xLabel: key[1], yLabel: key[0], series: series).svg()
+        }.joined(separator: "\n")
+    }
+
+    private static func mean(_ curves: [Measurements.Curve]) -> [(x: Double, y: Double)] {
+        guard let first = curves.first else { return [] }
+        let alike: [Measurements.Curve] = curves.filter { $0.x == first.x }
+        return first.x.indices.map { index in
+            (first.x[index], alike.reduce(0) { $0 + $1.y[index] } / Double(alike.count))
+        }
+    }
+}

@@ -1,0 +1,1 @@
+// Keeps the target while its first tests are on their way.
