@@ -121,7 +121,7 @@ public struct DeltaNetExperiment: Experiment {
 
     private func characters(_ scale: Scale, _ seed: UInt64, _ context: ExperimentContext, _ measurements: inout Measurements) throws {
         let length: Int = scale == .smoke ? 32 : 256
-        let corpus: CharacterCorpus = try CharacterCorpus(context: length)
+        let corpus: CharacterCorpus = try CharacterCorpus(context: length, limit: scale == .smoke ? 1000 : nil)
         let size: Int = scale == .smoke ? 32 : scale == .full ? 512 : 128
         let layers: Int = scale == .full ? 12 : 4
         func model(_ kind: MixerKind, _ hybrid: HybridPattern? = nil) throws -> LanguageModelConfiguration {
