@@ -80,7 +80,8 @@ import Torch
         var pieces: [Tensor] = []
         for (start, length) in [(0, 1), (1, 20), (21, 16)] {
             let piece: [Tensor] = inputs.map { $0.narrowed(axis: 1, start: start, length: length) }
-            let results: [Tensor] = kernel.run(piece + [state].compactMap { $0 }, KernelSizes(withState: state != nil), mode: .chunkwise(16))
+            let results: [Tensor] = kernel.run(
+                piece + [state].compactMap { $0 }, KernelSizes(withState: state != nil), mode: .chunkwise(16))
             pieces.append(results[0])
             state = results[1]
         }

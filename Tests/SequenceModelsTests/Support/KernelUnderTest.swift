@@ -52,7 +52,7 @@ struct KernelUnderTest: Sendable, CustomTestStringConvertible {
     static let gatedLinearAttention: KernelUnderTest = gated(subchunk: 16)
     static let finelyGatedLinearAttention: KernelUnderTest = gated(subchunk: 1)
 
-    private static func gated(subchunk: Int) -> KernelUnderTest {
+    static func gated(subchunk: Int) -> KernelUnderTest {
         KernelUnderTest(testDescription: "gated linear attention, subchunk \(subchunk)") { sizes, _, generator in
             [gates([sizes.batch, sizes.length, sizes.heads, sizes.key], generator)]
         } call: {
