@@ -2,7 +2,7 @@
 enum FixtureOperators {
     static let harness: FixtureHarness = FixtureHarness(operators: operators, pending: pending)
 
-    static let operators: [FixtureOperator] = linearAttentionOperators + stateSpaceOperators + optimizerOperators
+    static let operators: [FixtureOperator] = linearAttentionOperators + mixerLayerOperators + stateSpaceOperators + optimizerOperators
 
     /// Operators of later issues; each leaves this list when its handler joins ``operators``.
     static let pending: [String] = [
