@@ -6,10 +6,13 @@ public final class StateTransition: Module {
     /// Dense `[N, N]` and `[N]` of a transition that is not trained.
     @Buffer(key: "A") private var fixedA: Tensor?
     @Buffer(key: "B") private var fixedB: Tensor?
-    @Buffer(key: "log_step") private var fixedLogStep: Tensor?
+    @Buffer(key: StateTransition.logStepName) private var fixedLogStep: Tensor?
     /// The trained form.
     private let matrix: QuasiseparableMatrix?
-    @ParameterInfo(key: "log_step") private var trainedLogStep: Tensor?
+    @ParameterInfo(key: StateTransition.logStepName) private var trainedLogStep: Tensor?
+
+    /// What checkpoints call log Δ.
+    static let logStepName: String = "log_step"
 
     private let alpha: Double
     private var cached: Discretized?

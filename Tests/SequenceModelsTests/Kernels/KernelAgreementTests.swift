@@ -34,27 +34,9 @@ import Torch
     }
 
     @Test(arguments: KernelUnderTest.all)
-    func gradientsAreFiniteDifferences(kernel: KernelUnderTest) {
+    func gradientsAreFiniteDifferences(kernel: KernelUnderTest) throws {
         let sizes: KernelSizes = KernelSizes(batch: 1, length: 6, heads: 2, key: 3, value: 2, withState: true)
-        let inputs: [Tensor] = kernel.inputs(sizes)
-        let run: ([Tensor]) -> [Tensor] = { kernel.run($0, sizes, mode: .chunkwise(4)) }
-        let found: [Tensor] = outputsAndGradients(inputs, run).gradients
-        let generator: RandomGenerator = RandomGenerator(seed: 99, device: .cpu)
-        let weights: [Tensor] = run(inputs).map { .normal($0.shape, dtype: .float64, device: .cpu, generator: generator) }
-        func loss(_ inputs: [Tensor]) -> Double {
-            zip(run(inputs), weights).reduce(0) { $0 + ($1.0 * $1.1).sum().item(Double.self) }
-        }
-        for index in inputs.indices {
-            let direction: Tensor = .normal(inputs[index].shape, dtype: .float64, device: .cpu, generator: generator)
-            func moved(_ distance: Double) -> [Tensor] {
-                var result: [Tensor] = inputs
-                result[index] = inputs[index] + direction * distance
-                return result
-            }
-            let slope: Double = (loss(moved(1e-5)) - loss(moved(-1e-5))) / 2e-5
-            let expected: Double = (found[index] * direction).sum().item()
-            #expect(abs(slope - expected) < 1e-6 * max(1, abs(slope)), "\(kernel), input \(index)")
-        }
+        try gradientCheck(kernel.inputs(sizes)) { kernel.run($0, sizes, mode: .chunkwise(4)) }
     }
 
     @Test(arguments: KernelUnderTest.all)

@@ -1,0 +1,72 @@
+import NN
+import Testing
+import Torch
+
+@testable import SequenceModels
+
+@Suite struct MixerTests {
+    /// Every mixer of this group, in the variants that take another path.
+    static let mixers: [SequenceMixerConformance] = [
+        .init("delta net", dimensions: 12) { DeltaNet(.init(dimensions: 12, heads: 2)) },
+        .init("delta net, gated, no convolution, sum norm", dimensions: 12) {
+            DeltaNet(
+                .init(
+                    dimensions: 12, heads: 3, expandKey: 0.5, expandValue: 2, convolutionWidth: nil, queryKeyActivation: .eluPlusOne,
+                    queryKeyNorm: .sum, useGate: true))
+        },
+        .init("delta net, negative eigenvalues", dimensions: 8) {
+            DeltaNet(.init(dimensions: 8, heads: 2, queryKeyActivation: .identity, allowNegativeEigenvalues: true))
+        },
+        .init("gated linear attention", dimensions: 16) { GatedLinearAttention(.init(dimensions: 16, heads: 2, gateLowRank: 4)) },
+        .init("gated linear attention, shared heads, convolution", dimensions: 16) {
+            GatedLinearAttention(
+                .init(
+                    dimensions: 16, heads: 4, keyValueHeads: 2, gateLowRank: 4, clampMin: -0.04, useOutputGate: false, featureMap: .relu,
+                    convolutionWidth: 3))
+        },
+        .init("linear attention", dimensions: 12) { LinearAttention(dimensions: 12, heads: 3) },
+        .init("linear attention, rotary, convolution", dimensions: 12) {
+            LinearAttention(dimensions: 12, heads: 2, featureMap: .eluPlusOne, rotaryTheta: 100, convolutionWidth: 4)
+        },
+        .init("retention", dimensions: 12) {
+            LinearAttention(dimensions: 12, heads: 3, decay: .retention, expandValue: 2, rotaryTheta: 10_000)
+        },
+        .init("softmax attention", dimensions: 12, constantState: false, modes: []) { SoftmaxAttention(dimensions: 12, heads: 2) },
+        .init("sliding window attention, shared heads", dimensions: 16, constantState: false, modes: []) {
+            SoftmaxAttention(dimensions: 16, heads: 4, window: 5, keyValueHeads: 2)
+        },
+    ]
+
+    @Test(arguments: mixers) func conforms(_ mixer: SequenceMixerConformance) throws { try mixer.checkAll() }
+
+    @Test func gatesStartNearOne() {
+        let layer: GatedLinearAttention = GatedLinearAttention(.init(dimensions: 32))
+        let decays: Tensor = layer.logDecays(.zeros([1, 1, 32], device: .cpu)).exp()
+        let expected: Double = 0.957_603
+        #expect((decays - expected).abs().max().item(Double.self) < 1e-6)
+    }
+
+    @Test func slidingWindowStateStopsGrowing() {
+        let layer: SoftmaxAttention = SoftmaxAttention(dimensions: 16, heads: 2, window: 5)
+        #expect(layer.stateBytes(batch: 3, length: 5) == layer.stateBytes(batch: 3, length: 500))
+        let global: SoftmaxAttention = SoftmaxAttention(dimensions: 16, heads: 2)
+        #expect(global.stateBytes(batch: 1, length: 500) == 100 * global.stateBytes(batch: 1, length: 5))
+    }
+
+    @Test func hybridsPlaceAttention() {
+        let windows: HybridPattern = .slidingWindow(every: 2, window: 64)
+        #expect((0..<4).map(windows.layer) == [.linear, .attention(window: 64), .linear, .attention(window: 64)])
+        let global: HybridPattern = .globalAttention(depth: 8)
+        #expect((0..<8).filter { global.layer(at: $0) == .attention(window: nil) } == [1, 4])
+    }
+
+    @Test func keyValueRingsKeepTheLast() {
+        func tokens(_ values: [Double]) -> Tensor { Tensor(values, [1, values.count, 1, 1], device: .cpu) }
+        let first: KVRing = KVRing(capacity: 3).extended(keys: tokens([1, 2]), values: tokens([1, 2]), mask: nil)
+        let second: KVRing = first.extended(
+            keys: tokens([3, 4]), values: tokens([3, 4]), mask: Tensor([[0.0, 1.0]].flatMap { $0 }, [1, 2], device: .cpu))
+        #expect(second.count == 4 && second.trimmed().count == 3 && first.count == 2)
+        #expect(second.trimmed().keys?.array(Double.self) == [2, 3, 4])
+        #expect(second.trimmed().mask?.array(Double.self) == [1, 0, 1])
+    }
+}
