@@ -2,12 +2,8 @@
 enum FixtureOperators {
     static let harness: FixtureHarness = FixtureHarness(operators: operators, pending: pending)
 
-<<<<<<< HEAD
     static let operators: [FixtureOperator] =
         layerFunctionOperators + linearAttentionOperators + stateSpaceOperators + layerOperators + optimizerOperators
-=======
-    static let operators: [FixtureOperator] = linearAttentionOperators + mixerLayerOperators + stateSpaceOperators + optimizerOperators
->>>>>>> kernels
 
     /// Operators of later issues; each leaves this list when its handler joins ``operators``.
     static let pending: [String] = [
