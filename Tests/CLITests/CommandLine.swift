@@ -7,10 +7,8 @@ struct LinnetProcess {
     private let output: URL
     private let errors: URL
 
-    static let executable: URL = {
-        let tests: URL = Bundle.allBundles.map(\.bundleURL).first { $0.pathExtension == "xctest" } ?? Bundle.main.bundleURL
-        return tests.deletingLastPathComponent().appendingPathComponent("linnet")
-    }()
+    /// SwiftPM puts the products of a package side by side.
+    static let executable: URL = URL(fileURLWithPath: CommandLine.arguments[0]).deletingLastPathComponent().appendingPathComponent("linnet")
 
     /// Starts the program in a folder, with its run record there.
     init(_ arguments: [String], in folder: URL) throws {

@@ -36,7 +36,7 @@ private struct Regression {
             calls += 1
             if let stop, calls > stop * accumulation { throw Stopped() }
             let x: Tensor = Tensor(batch, [8, 4])
-            let scale: Double = calls > (breakAt ?? .max) * accumulation ? .nan : 1
+            let scale: Double = calls > (breakAt ?? steps) * accumulation ? .nan : 1
             return (second(first(x).tanh()).squeezed(axis: 1) - x.sum(axis: 1)).square().mean() * scale
         }
         let result: TrainingResult = try trainer.run(resume: resume)
