@@ -38,22 +38,6 @@ let everyOptimizer: [OptimizerConfiguration] = {
     return made ?? []
 }()
 
-/// Runs Python that fills `result` (a list of numbers) and gives it; `torch`, `np` and `math` are imported.
-func pythonNumbers(_ body: String) throws -> [Double] {
-    let script: String =
-        "import json, math\nimport numpy as np\nimport torch\ntorch.set_default_dtype(torch.float64)\n\(body)\nprint(json.dumps([float(x) for x in result]))"
-    return try JSONDecoder().decode([Double].self, from: Data(PythonPeer.run(script).utf8))
-}
-
-/// The toy problem in Python: `ps` and `grads(step)`.
-let pythonToyProblem: String = {
-    let tensors: [String] = ToyProblem().parameters.map { "torch.tensor(\($0.array(Double.self))).reshape(\($0.shape))" }
-    return """
-        ps = [\(tensors.joined(separator: ", "))]
-        def grads(step): return [torch.sin(3 * p.detach() + step) for p in ps]
-        """
-}()
-
 /// All elements of all parameters.
 func elements(_ tensors: [Tensor]) -> [Double] { tensors.flatMap { $0.array(Double.self) } }
 
