@@ -8,7 +8,7 @@ import Torch
 /// The layer is a recurrence, a convolution and a continuous-time model at once: `recurrent` steps through time, `parallel` convolves by
 /// FFT, `chunkwise` convolves piece by piece, and ``rate`` reads data that was sampled at another rate without training again.
 /// Without a mode, sequences longer than `MixerMode.longestRecurrence` are convolved whole. A and Δ want learning rates of their own and
-/// no weight decay: see ``Swift/Array/stateSpace(_:matrixRate:stepRate:)``.
+/// no weight decay: see `[ParameterGroup].stateSpace(_:matrixRate:stepRate:)`.
 public final class LSSL: Module, SequenceMixer {
     public let configuration: LSSLConfiguration
     /// A, B and Δ.
@@ -24,7 +24,10 @@ public final class LSSL: Module, SequenceMixer {
     public let output: Linear
 
     /// C and D start normal; log Δ uniform between the configured steps.
-    /// - Parameter matrices: `A: [N, N]` and `B: [N]` in place of the measure's, for a fixed transition only.
+    /// - Parameters:
+    ///   - configuration: the layer's shape and discretisation.
+    ///   - matrices: `A: [N, N]` and `B: [N]` in place of the measure's, for a fixed transition only.
+    ///   - generator: of the first weights; nil takes the shared one.
     public init(_ configuration: LSSLConfiguration, matrices: (A: Tensor, B: Tensor)? = nil, generator: RandomGenerator? = nil) {
         self.configuration = configuration
         let (features, channels): (Int, Int) = (configuration.features, configuration.channels)
