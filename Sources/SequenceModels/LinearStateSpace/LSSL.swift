@@ -8,7 +8,7 @@ import Torch
 /// The layer is a recurrence, a convolution and a continuous-time model at once: `recurrent` steps through time, `parallel` convolves by
 /// FFT, `chunkwise` convolves piece by piece, and ``rate`` reads data that was sampled at another rate without training again.
 /// Without a mode, sequences longer than `MixerMode.longestRecurrence` are convolved whole. A and Δ want learning rates of their own and
-/// no weight decay: see `[ParameterGroup].stateSpace(_:matrixRate:stepRate:)`.
+/// no weight decay: see ``Swift/Array/stateSpace(_:matrixRate:stepRate:)``.
 public final class LSSL: Module, SequenceMixer {
     public let configuration: LSSLConfiguration
     /// A, B and Δ.
