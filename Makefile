@@ -96,6 +96,23 @@ test: $(VENV)/.peers ## run the whole suite
 test-fixtures: $(VENV)/.peers ## run the fixtures in LINNET_FIXTURES (default ../shared/fixtures) alone
 	LINNET_PYTHON=$(PYTHON) swift test --filter FixtureTests $(SWIFT_FLAGS)
 
+LIBRARIES := Torch NN Optim Training SequenceModels Experiments
+DOCUMENTATION := .build/documentation
+.PHONY: docs
+docs: libtorch ## build the libraries' documentation into .build/documentation; a warning fails
+	@docc=$$(command -v docc || xcrun --find docc) || { echo "error: the Swift toolchain on PATH has no docc" >&2; exit 1; }
+	graphs=$$(swift build --show-bin-path $(SWIFT_FLAGS))/../symbolgraph
+	rm -rf $$graphs $(DOCUMENTATION)
+	swift package $(SWIFT_FLAGS) dump-symbol-graph --minimum-access-level public --skip-inherited-docs --emit-extension-block-symbols
+	for library in $(LIBRARIES); do
+	  own=$(DOCUMENTATION)/.symbols/$$library
+	  mkdir -p $$own
+	  find $$graphs/ -name "$$library.symbols.json" -exec cp {} $$own \; -o -name "$$library@*.symbols.json" -exec cp {} $$own \;
+	  $$docc convert Sources/$$library/$$library.docc --additional-symbol-graph-dir $$own --output-path $(DOCUMENTATION)/$$library \
+	    --fallback-display-name $$library --fallback-bundle-identifier linnet.$$library --warnings-as-errors
+	done
+	echo "to read one: python3 -m http.server --directory $(DOCUMENTATION)/SequenceModels, then http://localhost:8000/documentation/sequencemodels"
+
 .PHONY: test-dependent
 test-dependent: libtorch ## build and run a package that depends on Linnet
 	swift run --package-path Tests/Dependent $(SWIFT_FLAGS)

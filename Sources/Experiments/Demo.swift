@@ -22,7 +22,9 @@ public struct Demo {
         public let sample: String
     }
 
-    /// - Parameter text: what the language model learns from; nil generates sentences.
+    /// - Parameters:
+    ///   - text: what the language model learns from; nil generates sentences.
+    ///   - progress: receives one line as each model starts.
     public func run(text: String? = nil, progress: @escaping @Sendable (String) -> Void) throws -> Outcome {
         let context: ExperimentContext = ExperimentContext(seeds: [seed], progress: progress, isCancelled: { Interrupt.isRequested })
         let recall: Report = try report("recall", "Six key–value pairs, each key asked for once: share of values recalled.") {

@@ -79,8 +79,11 @@ extension Module {
 }
 
 extension Module {
-    /// Writes parameters and buffers to a safetensors file, atomically; see ``Torch/saveTensors(_:metadata:to:mostShardBytes:)``.
-    /// - Parameter mostShardBytes: a larger model is cut into several files with an index.
+    /// Writes parameters and buffers to a safetensors file, atomically; see `saveTensors(_:metadata:to:mostShardBytes:)`.
+    /// - Parameters:
+    ///   - url: the file, or the name that the shards' names are made from.
+    ///   - metadata: strings for the header.
+    ///   - mostShardBytes: a larger model is cut into several files with an index.
     /// - Throws: an error naming the file when it cannot be written.
     public func save(to url: URL, metadata: [String: String] = [:], mostShardBytes: Int? = nil) throws {
         let tensors: [String: Tensor] = Dictionary(uniqueKeysWithValues: stateTensors())
@@ -89,7 +92,7 @@ extension Module {
 
     /// Copies the tensors of a safetensors file, of a sharded checkpoint's index or of a folder with either into the parameters and buffers.
     /// - Returns: what did not fit (empty in strict mode).
-    /// - Throws: ``SafetensorsError`` for a file that cannot be read; ``CheckpointDifference`` in strict mode when anything does not fit.
+    /// - Throws: `SafetensorsError` for a file that cannot be read; ``CheckpointDifference`` in strict mode when anything does not fit.
     @discardableResult
     public func load(from url: URL, mode: LoadingMode = .strict) throws -> CheckpointDifference {
         try load(loadTensors(url), mode: mode)

@@ -17,8 +17,10 @@ public final class ExponentialMovingAverage {
     private var kept: [Tensor]?
 
     /// - Parameters:
+    ///   - parameters: what is averaged.
     ///   - names: one for each parameter, for the saved state; nil numbers them.
     ///   - decay: in `0 ..< 1`.
+    ///   - biasCorrected: divide by `1 - decay^updates`, so that the start does not count too much.
     /// - Throws: `ConfigurationError` for another decay, names that are not unique, or a parameter that is not real floating point.
     public init(_ parameters: [Tensor], names: [String]? = nil, decay: Double, biasCorrected: Bool = false) throws {
         try Requirement("moving average").decay(decay, "decay")

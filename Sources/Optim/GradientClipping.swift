@@ -20,7 +20,9 @@ public func globalNorm(_ gradients: [Tensor?]) -> Double {
 ///
 /// The gradients given are not written to, since autograd may hand out one tensor twice. A norm that is NaN or infinite leaves them as they are:
 /// look at the norm before stepping.
-/// - Parameter maximum: above 0.
+/// - Parameters:
+///   - gradients: nil where a parameter has none.
+///   - maximum: above 0.
 public func clipped(_ gradients: [Tensor?], toGlobalNorm maximum: Double) -> (gradients: [Tensor?], norm: Double) {
     precondition(maximum > 0, "a largest norm of \(maximum); it has to be above 0")
     let norm: Double = globalNorm(gradients)
@@ -29,7 +31,9 @@ public func clipped(_ gradients: [Tensor?], toGlobalNorm maximum: Double) -> (gr
 }
 
 /// Gradients with every element limited to `-limit ... limit`, as new tensors.
-/// - Parameter limit: above 0.
+/// - Parameters:
+///   - gradients: nil where a parameter has none.
+///   - limit: above 0.
 public func clipped(_ gradients: [Tensor?], toValue limit: Double) -> [Tensor?] {
     precondition(limit > 0, "a largest value of \(limit); it has to be above 0")
     return mapPresent(gradients) { TensorList.clamp($0, to: -limit...limit) }

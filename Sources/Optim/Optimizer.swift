@@ -43,7 +43,10 @@ public protocol Optimizer: AnyObject {
 
 extension Optimizer {
     /// One group of parameters, all with the configuration's settings.
-    /// - Parameter names: nil numbers the parameters.
+    /// - Parameters:
+    ///   - parameters: what is trained.
+    ///   - names: nil numbers the parameters.
+    ///   - configuration: the rule's settings.
     public init(parameters: [Tensor], names: [String]? = nil, configuration: Configuration) throws {
         try self.init(groups: [ParameterGroup(parameters: parameters, names: names)], configuration: configuration)
     }

@@ -40,6 +40,8 @@ public func stopGradient(_ tensor: Tensor) -> Tensor { tensor.detached() }
 
 /// Gradients of `outputs` with respect to `inputs` (vector–Jacobian products).
 /// - Parameters:
+///   - outputs: what is differentiated.
+///   - inputs: leaves or inner nodes of the graph.
 ///   - outputGradients: one for each output; nil means ones, which needs outputs of one element.
 ///   - retainGraph: keep the graph for another pass; as `createGraph` unless given.
 ///   - createGraph: record the computation of the gradients too, for higher order.

@@ -10,7 +10,9 @@ public struct ConfigurationFields<Key: CodingKey & CaseIterable> {
     private let container: KeyedDecodingContainer<Key>
     private let owner: String
 
-    /// - Parameter owner: what the fields belong to, for messages.
+    /// - Parameters:
+    ///   - decoder: the decoder that `init(from:)` was given.
+    ///   - owner: what the fields belong to, for messages.
     /// - Throws: ``ConfigurationError`` naming a field that is not among `Key`'s cases.
     public init(_ decoder: any Decoder, of owner: String) throws {
         self.owner = owner

@@ -1,4 +1,4 @@
-/// What ``gradientCheck(of:_:step:tolerance:secondOrder:)`` found.
+/// What ``gradientCheck(_:step:tolerance:secondOrder:of:)`` found.
 public struct GradientCheckReport: Sendable, CustomStringConvertible {
     /// The largest `|analytic - numeric| / max(1, |analytic|, |numeric|)` over all elements of all inputs.
     public let worstRelativeError: Double
@@ -26,10 +26,11 @@ public struct GradientCheckError: Error, Sendable, CustomStringConvertible {
 /// The outputs are reduced to one number by fixed weights that differ from element to element, so that errors cannot cancel;
 /// for second order the gradient itself is differentiated the same way.
 /// - Parameters:
-///   - function: deterministic (seed what is random inside); takes and gives floating tensors and runs in float64.
 ///   - inputs: any floating type; used as float64.
 ///   - step: distance of the finite difference; its error falls with the square and grows with `1e-16 / step`.
+///   - tolerance: largest error of an element that passes.
 ///   - secondOrder: check the derivatives of the gradients too.
+///   - function: deterministic (seed what is random inside); takes and gives floating tensors and runs in float64.
 /// - Returns: the worst element.
 /// - Throws: ``GradientCheckError`` above the tolerance; ``TorchError`` where an operator fails.
 @discardableResult

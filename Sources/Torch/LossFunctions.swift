@@ -21,7 +21,13 @@ extension LossReduction: OperatorArgument {
 
 /// Cross entropy of unnormalised log-probabilities `[N, C]` or `[N, C, ...]` against classes `[N]`, `[N, ...]` (int64) or
 /// probabilities of the logits' shape. Targets equal to `ignoredIndex` count neither in the sum nor in the mean.
-/// - Parameter weight: `[C]`, by class; the mean is then the weighted one.
+/// - Parameters:
+///   - logits: `[N, C]` or `[N, C, ...]`.
+///   - targets: classes, or probabilities.
+///   - weight: `[C]`, by class; the mean is then the weighted one.
+///   - reduction: of the losses.
+///   - ignoredIndex: class that is passed over.
+///   - labelSmoothing: probability that is spread over all classes, in `0 ... 1`.
 public func crossEntropy(
     _ logits: Tensor, _ targets: Tensor, weight: Tensor? = nil, reduction: LossReduction = .mean, ignoredIndex: Int = -100,
     labelSmoothing: Double = 0
@@ -55,7 +61,11 @@ public func huberLoss(_ prediction: Tensor, _ target: Tensor, delta: Double = 1,
 }
 
 /// Kullback-Leibler divergence: `target · (log target - logPrediction)` for each element. `.mean` divides by the number of elements.
-/// - Parameter logTarget: the targets are log-probabilities too.
+/// - Parameters:
+///   - logPrediction: log-probabilities.
+///   - target: probabilities of the same shape.
+///   - logTarget: the targets are log-probabilities too.
+///   - reduction: of the losses.
 public func klDivergence(_ logPrediction: Tensor, _ target: Tensor, logTarget: Bool = false, reduction: LossReduction = .mean) -> Tensor {
     klOp(logPrediction, target, reduction, logTarget)
 }
@@ -69,8 +79,11 @@ public func binaryCrossEntropy(_ probabilities: Tensor, _ targets: Tensor, weigh
 
 /// Cross entropy of `sigmoid(logits)` against targets in `[0, 1]`, without overflow.
 /// - Parameters:
+///   - logits: any shape.
+///   - targets: of the logits' shape.
 ///   - weight: broadcasts to the losses.
 ///   - positiveWeight: factor of the positive term, broadcast.
+///   - reduction: of the losses.
 public func binaryCrossEntropyWithLogits(
     _ logits: Tensor, _ targets: Tensor, weight: Tensor? = nil, positiveWeight: Tensor? = nil, reduction: LossReduction = .mean
 ) -> Tensor {

@@ -48,6 +48,9 @@ public func rmsNorm(_ x: Tensor, normalizedShape: [Int], weight: Tensor? = nil, 
 
 /// `softmax(q kᵀ · scale + mask) v` over heads: queries `[B, H, T, D]`, keys `[B, H, S, D]`, values `[B, H, S, V]`.
 /// - Parameters:
+///   - query: `[B, H, T, D]`.
+///   - key: `[B, H, S, D]`.
+///   - value: `[B, H, S, V]`.
 ///   - mask: broadcasts to `[B, H, T, S]`; `.bool` (true attends) or numbers that are added to the scores.
 ///   - causal: query `t` attends to the keys `0 ... t`; not together with a mask.
 ///   - scale: `1 / √D` unless given.

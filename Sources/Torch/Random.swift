@@ -9,7 +9,7 @@ private let multinomialOp: Operator = Operator("multinomial")
 
 /// An explicit stream of random numbers on a device.
 ///
-/// Two generators with one seed give the same numbers; ``state`` saves and restores the place in the stream.
+/// Two generators with one seed give the same numbers; ``state()`` saves and restores the place in the stream.
 public final class RandomGenerator {
     fileprivate let handle: CTGenerator
     public let device: Device

@@ -1,4 +1,4 @@
-/// What may stand between the brackets of ``Tensor/subscript(_:)``, one for each axis.
+/// What may stand between the brackets of ``Tensor/subscript(_:)-(TensorIndex...)->Tensor``, one for each axis.
 ///
 /// | index | meaning |
 /// | --- | --- |

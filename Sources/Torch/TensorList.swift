@@ -93,7 +93,10 @@ public enum TensorList {
     }
 
     /// The norm of each tensor, of shape `[]`.
-    /// - Parameter dtype: the type to compute in; nil takes each tensor's own.
+    /// - Parameters:
+    ///   - tensors: any shapes.
+    ///   - order: of the norm; 2 is the Euclidean one.
+    ///   - dtype: the type to compute in; nil takes each tensor's own.
     public static func norms(_ tensors: [Tensor], order: Double = 2, dtype: DType? = nil) -> [Tensor] {
         tensors.isEmpty ? [] : normOp.tensors(tensors, order, dtype)
     }

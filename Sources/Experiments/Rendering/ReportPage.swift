@@ -2,7 +2,10 @@ import Foundation
 
 /// Draws reports as one self-contained HTML page.
 public enum ReportPage {
-    /// - Parameter notes: paragraphs shown under the title.
+    /// - Parameters:
+    ///   - title: heading and window title.
+    ///   - notes: paragraphs shown under the title.
+    ///   - reports: drawn one below the other.
     public static func html(title: String, notes: [String] = [], reports: [Report]) -> String {
         let head: String = "<h1>\(HTML.escaped(title))</h1>" + notes.map { "<p>\(HTML.escaped($0))</p>" }.joined()
         return HTML.page(title: title, body: head + reports.map(section).joined(separator: "\n"))

@@ -9,13 +9,18 @@ extension Tensor {
     }
 
     /// `weight · x / √(mean(x²) + eps)` over the last axis (root mean square normalisation, arXiv 1910.07467).
-    /// - Parameter weight: `[D]` or nil for none.
+    /// - Parameters:
+    ///   - weight: `[D]` or nil for none.
+    ///   - eps: added to the mean square.
     public func rmsNormalized(weight: Tensor? = nil, eps: Double = 1e-5) -> Tensor {
         rmsNorm(self, normalizedShape: [dim(-1)], weight: weight, epsilon: eps)
     }
 
     /// ``rmsNormalized(weight:eps:)`` and then times `silu(gate)`: norm first, then gate.
-    /// - Parameter gate: of this tensor's shape.
+    /// - Parameters:
+    ///   - gate: of this tensor's shape.
+    ///   - weight: `[D]` or nil for none.
+    ///   - eps: added to the mean square.
     public func gatedRMSNormalized(gate: Tensor, weight: Tensor? = nil, eps: Double = 1e-5) -> Tensor {
         rmsNormalized(weight: weight, eps: eps) * gate.silu()
     }

@@ -9,6 +9,7 @@ import Torch
 ///   - x: `[B, T, H, D]`, queries or keys.
 ///   - offset: position of the first step; the others follow.
 ///   - positions: `[T]` or `[B, T]`, in place of `offset`.
+///   - theta: base of the angles' geometric series.
 ///   - rotaryDimensions: an even number up to D; D unless given.
 ///   - interleaved: pairs are the channels `(2i, 2i + 1)`, otherwise `(i, i + R/2)`.
 public func rotary(

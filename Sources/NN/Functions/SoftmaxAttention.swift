@@ -9,6 +9,7 @@ import Torch
 ///   - query: `[B, T, HQ, K]`.
 ///   - key: `[B, S, H, K]`.
 ///   - value: `[B, S, H, V]`.
+///   - causal: hides the keys after a query's position.
 ///   - window: W; needs `causal`. Nil is no limit.
 ///   - mask: broadcasts to `[B, HQ, T, S]`; `.bool` (true sees) or numbers that are added to the scores.
 ///   - scale: `1/√K` unless given.

@@ -18,7 +18,10 @@ public final class BatchNorm: Module, UnaryLayer {
     public let momentum: Double?
 
     /// - Parameters:
+    ///   - channels: C of the input.
+    ///   - eps: added to the variance.
     ///   - momentum: weight of the newest batch in the running statistics; nil makes them the plain mean over all batches.
+    ///   - affine: whether the result is scaled and shifted.
     ///   - tracksStatistics: without running statistics the batch's are used in evaluation too.
     public init(_ channels: Int, eps: Double = 1e-5, momentum: Double? = 0.1, affine: Bool = true, tracksStatistics: Bool = true) {
         weight = affine ? .ones([channels]) : nil

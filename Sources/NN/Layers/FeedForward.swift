@@ -9,7 +9,12 @@ public class GatedFeedForward: Module, UnaryLayer {
     @ModuleInfo(key: "down_proj") public var downProjection: Linear
     public let activation: Activation
 
-    /// - Parameter hiddenDimensions: without it, ``hiddenDimensions(for:multiple:)``.
+    /// - Parameters:
+    ///   - dimensions: D of input and output.
+    ///   - hiddenDimensions: without it, ``hiddenDimensions(for:multiple:)``.
+    ///   - activation: of the gate.
+    ///   - bias: whether the projections have one.
+    ///   - generator: of the first weights; nil takes the shared one.
     public init(
         _ dimensions: Int, _ hiddenDimensions: Int? = nil, activation: Activation, bias: Bool = false, generator: RandomGenerator? = nil
     ) {
@@ -58,7 +63,12 @@ public final class MLP: Module, UnaryLayer {
     public let dropout: Dropout
     public let activation: Activation
 
-    /// - Parameter widths: of the input, the hidden layers and the output; traps for fewer than two.
+    /// - Parameters:
+    ///   - widths: of the input, the hidden layers and the output; traps for fewer than two.
+    ///   - activation: between the layers.
+    ///   - bias: whether the layers have one.
+    ///   - dropout: probability, after each activation.
+    ///   - generator: of the first weights; nil takes the shared one.
     public init(
         _ widths: [Int], activation: Activation = .relu, bias: Bool = true, dropout: Double = 0, generator: RandomGenerator? = nil
     ) {

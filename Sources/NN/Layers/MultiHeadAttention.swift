@@ -92,6 +92,8 @@ public final class MultiHeadAttention: Module, UnaryLayer {
 
     /// The tokens `[B, T, D]` that follow those in `cache`, which is extended by them. Needs a causal layer.
     /// - Parameters:
+    ///   - x: `[B, T, D]`.
+    ///   - cache: keys and values of the tokens before; those of `x` are added.
     ///   - offset: position of the first of these tokens.
     ///   - mask: `[B, T]`, 1 for real tokens; nil when all are.
     public func callAsFunction(_ x: Tensor, cache: inout KVRing, offset: Int, mask: Tensor? = nil) -> Tensor {

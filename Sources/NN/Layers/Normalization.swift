@@ -41,6 +41,8 @@ public final class LayerNorm: Module, UnaryLayer {
     public let eps: Double
 
     /// - Parameters:
+    ///   - dimensions: D, the last axis of the input.
+    ///   - eps: added to the variance.
     ///   - affine: whether the result is scaled.
     ///   - bias: whether it is shifted too; without `affine` there is none.
     public init(_ dimensions: Int, eps: Double = 1e-5, affine: Bool = true, bias: Bool = true) {

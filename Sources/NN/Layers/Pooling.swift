@@ -6,7 +6,10 @@ public final class MaxPool1d: Module, UnaryLayer {
     public let stride: Int
     public let padding: Int
 
-    /// - Parameter stride: the size unless given.
+    /// - Parameters:
+    ///   - size: of the window.
+    ///   - stride: the size unless given.
+    ///   - padding: on both sides.
     public init(_ size: Int, stride: Int? = nil, padding: Int = 0) {
         self.size = size
         self.stride = stride ?? size
@@ -23,7 +26,10 @@ public final class MaxPool2d: Module, UnaryLayer {
     public let stride: Pair
     public let padding: Pair
 
-    /// - Parameter stride: the size unless given.
+    /// - Parameters:
+    ///   - size: of the window.
+    ///   - stride: the size unless given.
+    ///   - padding: on both sides of each axis.
     public init(_ size: Pair, stride: Pair? = nil, padding: Pair = 0) {
         self.size = size
         self.stride = stride ?? size
@@ -40,7 +46,10 @@ public final class AveragePool1d: Module, UnaryLayer {
     public let stride: Int
     public let padding: Int
 
-    /// - Parameter stride: the size unless given.
+    /// - Parameters:
+    ///   - size: of the window.
+    ///   - stride: the size unless given.
+    ///   - padding: on both sides.
     public init(_ size: Int, stride: Int? = nil, padding: Int = 0) {
         self.size = size
         self.stride = stride ?? size
@@ -57,7 +66,10 @@ public final class AveragePool2d: Module, UnaryLayer {
     public let stride: Pair
     public let padding: Pair
 
-    /// - Parameter stride: the size unless given.
+    /// - Parameters:
+    ///   - size: of the window.
+    ///   - stride: the size unless given.
+    ///   - padding: on both sides of each axis.
     public init(_ size: Pair, stride: Pair? = nil, padding: Pair = 0) {
         self.size = size
         self.stride = stride ?? size
@@ -98,7 +110,9 @@ public final class MeanPool: Module, UnaryLayer {
 
     public func callAsFunction(_ x: Tensor) -> Tensor { x.mean(axis: 1) }
 
-    /// - Parameter mask: `[B, T]`, 1 for real steps; a sequence without any gives zeros.
+    /// - Parameters:
+    ///   - x: `[B, T, D]`.
+    ///   - mask: `[B, T]`, 1 for real steps; a sequence without any gives zeros.
     public func callAsFunction(_ x: Tensor, mask: Tensor) -> Tensor {
         let weights: Tensor = mask.asType(x.dtype)
         let sum: Tensor = (x * weights.expandedDimensions(axis: -1)).sum(axis: 1)

@@ -72,7 +72,9 @@ public final class GRU: RecurrentStack, UnaryLayer {
 
     public func callAsFunction(_ x: Tensor) -> Tensor { callAsFunction(x, state: nil).output }
 
-    /// - Parameter state: `[layers · directions, B, H]`; nil is zeros.
+    /// - Parameters:
+    ///   - x: `[B, T, D]`.
+    ///   - state: `[layers · directions, B, H]`; nil is zeros.
     /// - Returns: the last layer's outputs, and the state after the last step.
     public func callAsFunction(_ x: Tensor, state: Tensor?) -> (output: Tensor, state: Tensor) {
         let results: [Tensor] = gruOp.tensors(
@@ -97,7 +99,9 @@ public final class LSTM: RecurrentStack, UnaryLayer {
 
     public func callAsFunction(_ x: Tensor) -> Tensor { callAsFunction(x, state: nil).output }
 
-    /// - Parameter state: nil is zeros.
+    /// - Parameters:
+    ///   - x: `[B, T, D]`.
+    ///   - state: nil is zeros.
     /// - Returns: the last layer's outputs, and the state after the last step.
     public func callAsFunction(_ x: Tensor, state: State?) -> (output: Tensor, state: State) {
         let before: [Tensor] = state.map { [$0.hidden, $0.cell] } ?? [zeroState(for: x), zeroState(for: x)]

@@ -19,6 +19,7 @@ public final class RotaryEmbedding: Module {
     }
 
     /// - Parameters:
+    ///   - x: `[B, T, H, D]`, queries or keys.
     ///   - offset: position of the first step.
     ///   - positions: `[T]` or `[B, T]`, in place of `offset`.
     public func callAsFunction(_ x: Tensor, offset: Int = 0, positions: Tensor? = nil) -> Tensor {

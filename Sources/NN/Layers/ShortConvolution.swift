@@ -11,8 +11,11 @@ public final class ShortConvolution: Module, UnaryLayer {
 
     /// Weights and bias start uniform in `±1/√W`.
     /// - Parameters:
+    ///   - channels: C of input and output.
     ///   - width: steps that one output sees, its own included.
+    ///   - bias: whether there is one.
     ///   - activation: `.silu` for the linear-time mixers that ask for it.
+    ///   - generator: of the first weights; nil takes the shared one.
     public init(
         _ channels: Int, width: Int = 4, bias: Bool = false, activation: Activation = .identity, generator: RandomGenerator? = nil
     ) {

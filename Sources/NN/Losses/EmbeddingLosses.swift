@@ -5,7 +5,10 @@ import Torch
 /// `1 - cos(left, right)` where the target is 1, `max(0, cos(left, right) - margin)` where it is -1.
 /// - Parameters:
 ///   - left: `[N, D]`, as `right`.
+///   - right: `[N, D]`.
 ///   - targets: `[N]` of 1 and -1.
+///   - margin: cosine up to which different pairs cost nothing.
+///   - reduction: of the N losses.
 public func cosineEmbeddingLoss(
     _ left: Tensor, _ right: Tensor, _ targets: Tensor, margin: Double = 0, reduction: LossReduction = .mean
 ) -> Tensor {

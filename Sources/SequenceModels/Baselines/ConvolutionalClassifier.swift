@@ -11,7 +11,12 @@ public final class ConvolutionalClassifier: Module {
     public let head: Linear
     private let pool: MeanPool = MeanPool()
 
-    /// - Parameter receptiveField: a power of two, at least 2. Traps otherwise.
+    /// - Parameters:
+    ///   - inputDimensions: D of the input.
+    ///   - classes: number of logits.
+    ///   - channels: width of the convolutions.
+    ///   - receptiveField: a power of two, at least 2. Traps otherwise.
+    ///   - generator: of the first weights; nil takes the shared one.
     public init(
         _ inputDimensions: Int, classes: Int, channels: Int, receptiveField: Int = 128, generator: RandomGenerator? = nil
     ) {

@@ -18,8 +18,16 @@ public struct ClassifierTraining: Codable, Sendable {
     }
 
     /// - Parameters:
-    ///   - description: the network's configuration as JSON, which a checkpoint of another network is told apart by.
+    ///   - network: what is trained.
+    ///   - forward: logits `[B, classes]` of sequences `[B, T, D]`.
+    ///   - train: sequences to train on.
+    ///   - test: sequences to validate on.
     ///   - groups: how the parameters are trained; nil trains all alike.
+    ///   - description: the network's configuration as JSON, which a checkpoint of another network is told apart by.
+    ///   - folder: gets the checkpoints; nil keeps none.
+    ///   - resume: continue from the newest checkpoint.
+    ///   - sink: receives the metrics.
+    ///   - progress: how progress is shown.
     @discardableResult
     public func run(
         _ network: Module, forward: @escaping (Tensor) -> Tensor, train: SequenceDataset, test: SequenceDataset,

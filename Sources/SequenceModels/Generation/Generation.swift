@@ -9,6 +9,7 @@ extension LanguageModel {
     /// - Parameters:
     ///   - prompt: at least one token.
     ///   - limit: most tokens to add.
+    ///   - sampling: how each token is drawn.
     ///   - stop: tokens that end the text; they are not given out.
     ///   - onToken: receives each token as it is drawn; returning false ends the text.
     /// - Returns: the new tokens.

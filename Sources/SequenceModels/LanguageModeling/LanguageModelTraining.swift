@@ -28,7 +28,7 @@ public struct LanguageModelTraining: Codable, Sendable {
         public let validation: PackedTokens
         public let charactersPerToken: Double
 
-        /// - Throws: ``TextCorpusError`` where a part is shorter than the context.
+        /// - Throws: `TextCorpusError` where a part is shorter than the context.
         public init(_ text: TextCorpus, tokenizer: some Tokenizer, context: Int) throws {
             (training, validation) = try text.split(with: tokenizer, contextLength: context)
             let characters: Int = tokenizer.decode(Array(validation)).unicodeScalars.count
@@ -37,7 +37,12 @@ public struct LanguageModelTraining: Codable, Sendable {
     }
 
     /// Builds the model from the trainer's seed and trains it.
-    /// - Parameter folder: gets the checkpoints, below `checkpoints`; nil keeps nothing.
+    /// - Parameters:
+    ///   - corpus: tokens to train and to validate on.
+    ///   - folder: gets the checkpoints, below `checkpoints`; nil keeps nothing.
+    ///   - resume: continue from the newest checkpoint of the folder.
+    ///   - sink: receives the metrics.
+    ///   - progress: how progress is shown.
     public func run(
         _ corpus: Corpus, folder: URL? = nil, resume: Bool = false, sink: any MetricSink = MetricFanOut([]),
         progress: ProgressStyle = .automatic()

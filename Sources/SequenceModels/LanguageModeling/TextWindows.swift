@@ -8,7 +8,7 @@ public struct TextWindows: BatchSource {
     public let rows: Int
     public let seed: UInt64
 
-    /// Traps when the stream has no window of `context + 1` tokens; ``TextCorpus/split(with:contextLength:trainingFraction:)`` throws for that.
+    /// Traps when the stream has no window of `context + 1` tokens; `TextCorpus.split(with:contextLength:trainingFraction:)` throws for that.
     public init(_ tokens: PackedTokens, context: Int, rows: Int, seed: UInt64) {
         precondition(tokens.count > context && rows > 0, "\(tokens.count) tokens have no window of \(context + 1)")
         self.tokens = tokens

@@ -19,14 +19,14 @@ public func generalizedBilinear(A: Tensor, B: Tensor, dt: Tensor, alpha: Double 
     return (implicit.solve(explicit), implicit.solve(drive).squeezed(axis: -1))
 }
 
-/// As ``generalizedBilinear(A:B:dt:alpha:)-(Tensor,_,_,_)``, with one step for all systems.
+/// As ``generalizedBilinear(A:B:dt:alpha:)-(_,_,Tensor,_)``, with one step for all systems.
 public func generalizedBilinear(A: Tensor, B: Tensor, dt: Double, alpha: Double = 0.5) -> (A: Tensor, B: Tensor) {
     generalizedBilinear(A: A, B: B, dt: Tensor(dt, dtype: A.dtype, device: A.device), alpha: alpha)
 }
 
 /// The exact discretisation for an input that is constant over each step: the upper rows of `exp(dt·[[A, B], [0, 0]])`.
 ///
-/// Shapes and steps as in ``generalizedBilinear(A:B:dt:alpha:)-(Tensor,_,_,_)``. The exponential is computed in float64, since in float32
+/// Shapes and steps as in ``generalizedBilinear(A:B:dt:alpha:)-(_,_,Tensor,_)``. The exponential is computed in float64, since in float32
 /// its squarings cost order 64 at step 1 the fourth digit; the result has A's type.
 public func zeroOrderHold(A: Tensor, B: Tensor, dt: Tensor) -> (A: Tensor, B: Tensor) {
     let order: Int = A.dim(-1)
@@ -38,7 +38,7 @@ public func zeroOrderHold(A: Tensor, B: Tensor, dt: Tensor) -> (A: Tensor, B: Te
     return (flow.narrowed(axis: -1, start: 0, length: order), flow.selected(axis: -1, index: order))
 }
 
-/// As ``zeroOrderHold(A:B:dt:)-(Tensor,_,_)``, with one step for all systems.
+/// As ``zeroOrderHold(A:B:dt:)-(_,_,Tensor)``, with one step for all systems.
 public func zeroOrderHold(A: Tensor, B: Tensor, dt: Double) -> (A: Tensor, B: Tensor) {
     zeroOrderHold(A: A, B: B, dt: Tensor(dt, dtype: A.dtype, device: A.device))
 }

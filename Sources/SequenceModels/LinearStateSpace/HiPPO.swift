@@ -18,6 +18,8 @@ public enum HiPPO: String, Codable, Sendable, CaseIterable {
     /// The pair `(A: [N, N], B: [N])`.
     /// - Parameters:
     ///   - order: N, the number of basis functions.
+    ///   - dtype: of the result.
+    ///   - device: of the result.
     ///   - window: θ of LegT; the other measures have none and ignore it.
     public func matrices(
         order: Int, dtype: DType = .float64, device: Device = .default, window: Double = HiPPO.defaultWindow

@@ -23,7 +23,10 @@ public func krylov(A: Tensor, B: Tensor, length: Int) -> Tensor {
 
 /// The convolution kernel `k_t = C Ā^t B̄` of a discrete system.
 /// - Parameters:
+///   - A: Ā, `[..., N, N]`.
+///   - B: B̄, `[..., N]`.
 ///   - C: `[..., M, N]`.
+///   - length: L.
 /// - Returns: `[..., M, L]`.
 public func stateSpaceKernel(A: Tensor, B: Tensor, C: Tensor, length: Int) -> Tensor {
     C.matmul(krylov(A: A, B: B, length: length))

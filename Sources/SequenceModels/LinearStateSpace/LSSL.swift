@@ -24,7 +24,10 @@ public final class LSSL: Module, SequenceMixer {
     public let output: Linear
 
     /// C and D start normal; log Δ uniform between the configured steps.
-    /// - Parameter matrices: `A: [N, N]` and `B: [N]` in place of the measure's, for a fixed transition only.
+    /// - Parameters:
+    ///   - configuration: the layer's shape and discretisation.
+    ///   - matrices: `A: [N, N]` and `B: [N]` in place of the measure's, for a fixed transition only.
+    ///   - generator: of the first weights; nil takes the shared one.
     public init(_ configuration: LSSLConfiguration, matrices: (A: Tensor, B: Tensor)? = nil, generator: RandomGenerator? = nil) {
         self.configuration = configuration
         let (features, channels): (Int, Int) = (configuration.features, configuration.channels)

@@ -22,8 +22,12 @@ public final class LSSLClassifier: Module {
 
     /// - Parameters:
     ///   - inputDimensions: D of the input.
+    ///   - classes: number of logits.
+    ///   - count: number of layers.
     ///   - layer: the settings of every layer; its `features` are the model's width.
+    ///   - normalization: where each layer is normalised.
     ///   - matrices: A and B in place of the measure's, as in ``LSSL``.
+    ///   - generator: of the first weights; nil takes the shared one.
     public init(
         _ inputDimensions: Int, classes: Int, layers count: Int, layer: LSSLConfiguration, normalization: Normalization = .pre,
         matrices: (A: Tensor, B: Tensor)? = nil, generator: RandomGenerator? = nil

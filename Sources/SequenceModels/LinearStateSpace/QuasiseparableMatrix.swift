@@ -23,8 +23,11 @@ public final class QuasiseparableMatrix: Module {
 
     /// The exact form of a HiPPO matrix.
     /// - Parameters:
+    ///   - measure: which HiPPO matrix.
     ///   - order: N ≥ 2.
     ///   - features: number of separately trained copies; nil for a single matrix.
+    ///   - dtype: of the parameters.
+    ///   - device: of the parameters.
     ///   - window: θ of LegT, as in ``HiPPO/matrices(order:dtype:device:window:)``.
     public init(
         measure: HiPPO, order: Int, features: Int? = nil, dtype: DType = .float32, device: Device = .default,
@@ -94,8 +97,10 @@ public final class QuasiseparableMatrix: Module {
         return columns(perFeature: p.ndim == 2) { forwardMultiply($0, step: one) } - identity
     }
 
-    /// The generalised bilinear transform, as ``generalizedBilinear(A:B:dt:alpha:)-(Tensor,_,_,_)`` of the dense matrices, in O(N²).
-    /// - Parameter dt: `[H]`, or `[]` for a single system.
+    /// The generalised bilinear transform, as ``generalizedBilinear(A:B:dt:alpha:)-(_,_,Tensor,_)`` of the dense matrices, in O(N²).
+    /// - Parameters:
+    ///   - dt: `[H]`, or `[]` for a single system.
+    ///   - alpha: 0 forward Euler, ½ bilinear, 1 backward Euler.
     /// - Returns: `Ā: [H, N, N]` and `B̄: [H, N]` (without H for a single matrix and step).
     public func discretized(dt: Tensor, alpha: Double = 0.5) -> (A: Tensor, B: Tensor) {
         precondition((0...1).contains(alpha), "alpha of the bilinear transform lies in 0...1, not \(alpha)")

@@ -4,7 +4,7 @@ import Torch
 
 extension [ParameterGroup] {
     /// The groups that state-space models are trained with: A and the steps Δ of every ``StateTransition`` at learning rates of their own
-    /// and without weight decay, the rest as ``decayingMatricesOnly(_:)`` has it (arXiv 2110.13985, appendix E).
+    /// and without weight decay, the rest as `decayingMatricesOnly(_:)` has it (arXiv 2110.13985, appendix E).
     /// - Parameters:
     ///   - model: frozen parameters are left out.
     ///   - matrixRate: learning rate of the structured A.

@@ -29,6 +29,7 @@ public final class StateTransition: Module {
     /// - Parameters:
     ///   - matrices: `A: [N, N]`, `B: [N]`.
     ///   - logStep: log Δ, `[H]`.
+    ///   - alpha: of the generalised bilinear transform.
     public init(fixed matrices: (A: Tensor, B: Tensor), logStep: Tensor, alpha: Double = 0.5) {
         matrix = nil
         self.alpha = alpha

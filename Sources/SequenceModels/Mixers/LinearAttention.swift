@@ -33,10 +33,14 @@ public final class LinearAttention: Module, SequenceMixer {
     /// Projections start as N(0, 0.02²). Traps unless keys and values divide into the heads.
     /// - Parameters:
     ///   - dimensions: channels of the residual stream, D.
+    ///   - heads: H.
+    ///   - decay: how the state fades from step to step.
     ///   - expandKey: channels of all keys over D; `expandValue` likewise.
+    ///   - expandValue: channels of all values over D.
     ///   - featureMap: applied to queries and keys.
     ///   - rotaryTheta: base of the rotary frequencies; nil is no positions.
     ///   - convolutionWidth: steps that short convolutions of q, k and v see, each followed by SiLU; nil is no convolution.
+    ///   - generator: of the first weights; nil takes the shared one.
     public init(
         dimensions: Int, heads: Int, decay: Decay = .none, expandKey: Double = 1, expandValue: Double = 1,
         featureMap: Activation = .identity, rotaryTheta: Double? = nil, convolutionWidth: Int? = nil, generator: RandomGenerator? = nil

@@ -13,9 +13,11 @@ public final class SoftmaxAttention: Module, SequenceMixer {
     /// Projections start as N(0, 0.02²).
     /// - Parameters:
     ///   - dimensions: channels of the residual stream, D.
+    ///   - heads: heads of the queries.
     ///   - window: tokens that a token sees, itself included; nil is all earlier ones.
     ///   - keyValueHeads: heads of keys and values, each shared by several query heads; `heads` unless given.
     ///   - rotaryTheta: base of the rotary frequencies; nil is no positions.
+    ///   - generator: of the first weights; nil takes the shared one.
     public init(
         dimensions: Int, heads: Int, window: Int? = nil, keyValueHeads: Int? = nil, rotaryTheta: Double? = 10_000,
         generator: RandomGenerator? = nil

@@ -6,6 +6,8 @@ private let resolveNegativeOp: Operator = Operator("resolve_neg")
 /// Writes a checkpoint atomically (see ``AtomicFile``). The same tensors always give the same bytes: they are ordered by
 /// element size, largest first, then by name, and the header is padded so that every element is aligned.
 /// - Parameters:
+///   - tensors: by the name that they get in the file.
+///   - metadata: strings for the header.
 ///   - url: the file, for instance `model.safetensors`.
 ///   - mostShardBytes: where the elements need more, `model-00001-of-00003.safetensors` and so on are written instead, and
 ///     `model.safetensors.index.json` last. A single tensor that is larger gets a shard of its own.

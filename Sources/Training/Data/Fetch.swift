@@ -5,7 +5,9 @@ extension DataDirectory {
     /// Downloads a set from its official address into this directory, file by file; files that are here already and carry a
     /// vetted digest are kept. Nothing but this function and `linnet data fetch` reaches for the network.
     ///
-    /// - Parameter progress: called from a background thread while bytes arrive.
+    /// - Parameters:
+    ///   - source: the set.
+    ///   - progress: called from a background thread while bytes arrive.
     /// - Returns: the set's folder.
     ///
     /// Throws `DataSourceError` (no address, no network, refused, wrong digest: both are named) or `FileError`.

@@ -26,7 +26,10 @@ public struct ShuffledIndices: Sendable {
     ///
     /// - Parameters:
     ///   - count: the number of examples, at least `world`.
+    ///   - seed: of the order.
     ///   - rank: this process among `world`.
+    ///   - world: number of processes that share the examples.
+    ///   - shuffles: off, the examples come in their own order.
     public init(count: Int, seed: UInt64, rank: Int = 0, world: Int = 1, shuffles: Bool = true) {
         precondition(world > 0 && (0..<world).contains(rank), "ShuffledIndices: rank \(rank) of \(world)")
         precondition(count >= world, "ShuffledIndices: \(count) examples for \(world) processes")
@@ -63,7 +66,9 @@ public struct ShuffledIndices: Sendable {
 
     /// The next `size` examples, or fewer at an epoch's end: a batch never spans two epochs.
     ///
-    /// - Parameter dropsLast: leaves out a batch that would be smaller than `size`; an epoch must then hold at least one whole batch.
+    /// - Parameters:
+    ///   - size: examples in a batch.
+    ///   - dropsLast: leaves out a batch that would be smaller than `size`; an epoch must then hold at least one whole batch.
     public mutating func nextBatch(_ size: Int, dropsLast: Bool = false) -> ArraySlice<Int> {
         precondition(size > 0 && (!dropsLast || size <= epochLength), "ShuffledIndices: batches of \(size) from \(epochLength) examples")
         if remainingInEpoch == 0 || (dropsLast && remainingInEpoch < size) { startNextEpoch() }

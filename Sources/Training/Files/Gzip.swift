@@ -5,7 +5,9 @@ import Torch
 public enum Gzip {
     /// The bytes of a file, decompressed where they are gzip's (recognised by its two magic bytes).
     ///
-    /// - Parameter limit: the largest decompressed size accepted, in bytes, so that a small hostile file cannot fill memory.
+    /// - Parameters:
+    ///   - path: of the file.
+    ///   - limit: the largest decompressed size accepted, in bytes, so that a small hostile file cannot fill memory.
     public static func readFile(_ path: String, limit: Int = 1 << 32) throws -> [UInt8] {
         let bytes = try Training.readFile(path)
         return bytes.starts(with: [0x1f, 0x8b]) ? try decompress(bytes, path: path, limit: limit) : bytes

@@ -27,10 +27,16 @@ public final class Trainer<Source: BatchSource> {
     private var lastCheckpoint: String?
 
     /// - Parameters:
-    ///   - loss: a scalar, the mean over the batch.
-    ///   - validation: metrics of the model in evaluation mode without gradients; the one called "loss" decides what is best.
+    ///   - model: whose state the checkpoints hold.
+    ///   - optimizer: over the parameters that are trained.
+    ///   - source: of the batches.
+    ///   - configuration: steps, schedule, clipping, checkpoints.
     ///   - folder: where checkpoints go; nil writes none.
     ///   - description: everything that defines the run, as JSON; a checkpoint with another one is refused.
+    ///   - sink: receives the metrics.
+    ///   - progress: how progress is shown.
+    ///   - validation: metrics of the model in evaluation mode without gradients; the one called "loss" decides what is best.
+    ///   - loss: a scalar, the mean over the batch.
     /// - Throws: `ConfigurationError` for a moving average that cannot be made.
     public init(
         model: Module, optimizer: any Optimizer, source: Source, configuration: TrainerConfiguration, folder: URL? = nil,

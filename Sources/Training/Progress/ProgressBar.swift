@@ -27,9 +27,12 @@ public final class ProgressBar {
     private var ended = false
 
     /// - Parameters:
+    ///   - label: what goes on, at the start of the line.
     ///   - total: the number of steps, or nil if it is not known.
     ///   - start: the steps done before, when a run is resumed; they do not count into the speed.
     ///   - unit: what `advance(by:)` counts, for example "tokens"; nil shows steps a second.
+    ///   - style: bar, JSON lines or nothing.
+    ///   - output: where it is written.
     public init(
         _ label: String, total: Int?, start: Int = 0, unit: String? = nil, style: ProgressStyle = .automatic(),
         output: ProgressOutput = .standardError()

@@ -40,8 +40,12 @@ public struct RunDescription: Sendable {
     public var seed: UInt64?
 
     /// - Parameters:
+    ///   - name: a short name for people.
+    ///   - kind: what sort of run, such as "lm".
+    ///   - command: the command line that started it.
     ///   - configuration: JSON text.
     ///   - commit: the git commit of the code, if known.
+    ///   - seed: of the run, if it has one.
     public init(
         name: String, kind: String, command: String = CommandLine.arguments.joined(separator: " "), configuration: String = "{}",
         commit: String? = nil, seed: UInt64? = nil

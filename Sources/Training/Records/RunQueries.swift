@@ -4,7 +4,9 @@ import GRDB
 extension RunStore {
     /// All runs, newest first.
     ///
-    /// - Parameter kind: only runs of this kind.
+    /// - Parameters:
+    ///   - kind: only runs of this kind.
+    ///   - limit: most runs to give; nil gives all.
     public func list(kind: String? = nil, limit: Int? = nil) throws -> [Run] {
         try pool.read { database in
             let rows = try Row.fetchAll(

@@ -57,9 +57,10 @@ public struct TextCorpus: Sendable {
     /// The corpus as tokens, cut by position: the first part to train on, the rest to validate on.
     ///
     /// - Parameters:
-    ///   - trainingFraction: the share of the tokens, rounded down, that is trained on, within 0...1.
+    ///   - tokenizer: turns the texts into tokens.
     ///   - contextLength: how many tokens a model sees at once. Each part that is not empty by intent must hold one example, that is
     ///     one token more, since each position's target is the next token.
+    ///   - trainingFraction: the share of the tokens, rounded down, that is trained on, within 0...1.
     /// - Throws: ``TextCorpusError/shorterThanContext(part:tokens:needed:)``, or what ``tokens(with:)`` throws.
     public func split(
         with tokenizer: some Tokenizer, contextLength: Int, trainingFraction: Double = 0.9

@@ -11,7 +11,7 @@ import Torch
 /// finite gate is safe. Training memory is the inputs alone, since the backward recomputes the chunks' states.
 ///
 /// Source: Yang, Wang, Shen, Panda, Kim, *Gated Linear Attention Transformers with Hardware-Efficient Training*, 2023; the
-/// secondary chunking here halves a chunk again and again instead of cutting it into equal pieces, see ``ChannelDecay``.
+/// secondary chunking here halves a chunk again and again instead of cutting it into equal pieces, see `ChannelDecay`.
 /// - Parameters:
 ///   - q: queries `[B, T, H, K]`.
 ///   - k: keys `[B, T, H, K]`.
@@ -37,8 +37,8 @@ public func gatedLinearAttention(
 /// Gated linear attention with one decay for a whole head: `S_t = exp(g_t) S_{t-1} + k_t v_tᵀ`.
 ///
 /// Cheaper than ``gatedLinearAttention(q:k:v:logGate:scale:initialState:mask:mode:subchunk:)``: the decay between two steps of a chunk is one
-/// number, so scores are a matrix product times a `[C, C]` matrix of decays. Arguments and results are as there, except:
-/// - Parameter logGate: natural logarithm of the decay, `[B, T, H]`, at most 0 and finite.
+/// number, so scores are a matrix product times a `[C, C]` matrix of decays. Arguments and results are as there, except
+/// `logGate`: the natural logarithm of the decay, `[B, T, H]`, at most 0 and finite.
 public func simpleGatedLinearAttention(
     q: Tensor, k: Tensor, v: Tensor, logGate: Tensor, scale: Double? = nil, initialState: Tensor? = nil, mask: Tensor? = nil,
     mode: MixerMode? = nil

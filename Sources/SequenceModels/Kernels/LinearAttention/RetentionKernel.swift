@@ -9,8 +9,8 @@ public func retentionLogDecay(heads: Int, dtype: DType = .float32, device: Devic
 /// Retention: linear attention with one constant decay for each head, `S_t = γ_h S_{t-1} + k_t v_tᵀ`, `o_t = scale · S_tᵀ q_t`.
 ///
 /// The operator alone: rotary embedding, group norm and gate belong to a layer. Arguments and results are those of
-/// ``simpleGatedLinearAttention(q:k:v:logGate:scale:initialState:mask:mode:)``, except:
-/// - Parameter logDecay: `ln γ_h`, `[H]`; ``retentionLogDecay(heads:dtype:device:)`` unless given.
+/// ``simpleGatedLinearAttention(q:k:v:logGate:scale:initialState:mask:mode:)``, except
+/// `logDecay`: `ln γ_h`, `[H]`; ``retentionLogDecay(heads:dtype:device:)`` unless given.
 ///
 /// Source: Sun et al., *Retentive Network: A Successor to Transformer for Large Language Models*, 2023.
 public func retention(
