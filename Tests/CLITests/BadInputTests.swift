@@ -48,7 +48,7 @@ struct BadInputTests {
         try TestPaths.withTemporaryFolder { folder in
             let result: LinnetResult = try train([], in: folder)
             #expect(result.status == 2)
-            #expect(result.complaint?.contains("text.txt: cannot be read") == true)
+            #expect(result.complaint?.contains("text.txt: No such file or directory") == true)
         }
     }
 
@@ -99,7 +99,7 @@ struct BadInputTests {
                 "train", "lm", "--recipe", "recipe.yaml", "--steps", "2", "--out", "run", in: folder)
             #expect(result.status == 0)
             #expect(result.output.hasPrefix("2 steps"))
-            try Data("mixre: gla\n".utf8).write(to: folder.appendingPathComponent("recipe.yaml"))
+            try Data("text: text.txt\nmixre: gla\n".utf8).write(to: folder.appendingPathComponent("recipe.yaml"))
             let wrong: LinnetResult = try LinnetProcess.run("train", "lm", "--recipe", "recipe.yaml", "--out", "other", in: folder)
             #expect(wrong.complaint?.contains("--mixre") == true)
         }

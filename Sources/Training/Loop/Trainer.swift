@@ -183,9 +183,10 @@ public final class Trainer<Source: BatchSource> {
         guard let metrics = try evaluated() else { return false }
         history.validations.append(.init(step: state.step, metrics: metrics))
         sink.log(step: state.step, metrics: Dictionary(uniqueKeysWithValues: metrics.map { ("validation/\($0.key)", $0.value) }))
-        bar.message(
-            "step \(state.step): validation "
-                + metrics.sorted { $0.key < $1.key }.map { "\($0.key) \(rounded($0.value))" }.joined(separator: ", "))
+        if progress != .quiet {
+            let shown: [String] = metrics.sorted { $0.key < $1.key }.map { "\($0.key) \(rounded($0.value))" }
+            bar.message("step \(state.step): validation " + shown.joined(separator: ", "))
+        }
         guard let loss = metrics["loss"] else { return false }
         if loss < state.best ?? .infinity {
             (state.best, state.bestStep, state.stale) = (loss, state.step, 0)

@@ -56,7 +56,7 @@ struct TrainClassifierCommand: AsyncParsableCommand {
         let encoder: JSONEncoder = JSONEncoder()
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
         let description: Data = try encoder.encode(shape)
-        try AtomicFile.write(description, to: run.url.appendingPathComponent("config.json").path)
+        if !run.hasCheckpoint { try AtomicFile.write(description, to: run.url.appendingPathComponent("config.json").path) }
         let result: TrainingResult = try run.recorded(kind: "classify", configuration: shape, seed: optimization.seed) { sink in
             try training.run(
                 network, forward: { network($0) }, train: train, test: test, description: String(decoding: description, as: UTF8.self),

@@ -43,7 +43,8 @@ struct TrainLanguageModelCommand: AsyncParsableCommand {
         let chosen: any Tokenizer = try TokenizerChoice(tokenizer).make(corpus: corpus, folder: run.resume ? run.url : nil)
         let training: LanguageModelTraining = try configuration(vocabularySize: chosen.vocabularySize)
         let tokens: LanguageModelTraining.Corpus = try LanguageModelTraining.Corpus(corpus, tokenizer: chosen, context: context)
-        try LanguageModelBundle.describe(training.model, chosen, in: run.url)
+        // What stands beside checkpoints describes them: the trainer refuses to continue them with another model.
+        if !run.hasCheckpoint { try LanguageModelBundle.describe(training.model, chosen, in: run.url) }
         let (model, result, score) = try run.recorded(kind: "lm", configuration: training, seed: optimization.seed) { sink in
             try training.run(tokens, folder: run.url, resume: run.resume, sink: sink, progress: run.progress.style)
         }

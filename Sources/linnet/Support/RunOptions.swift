@@ -76,6 +76,9 @@ struct RunOptions: ParsableArguments {
 
     var url: URL { URL(fileURLWithPath: folder, isDirectory: true) }
 
+    /// Whether the folder has a checkpoint to continue.
+    var hasCheckpoint: Bool { !CheckpointStore(url.appendingPathComponent("checkpoints", isDirectory: true)).steps.isEmpty }
+
     /// Refuses a folder that holds another run, unless it is to be continued.
     func checkFolder() throws {
         let started: Bool = FileManager.default.fileExists(atPath: url.appendingPathComponent("config.json").path)
