@@ -11,6 +11,8 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || command -v sudo || true)
 LIBTORCH ?=
 TORCH_DIR = $(if $(LIBTORCH),$(LIBTORCH),$(shell echo $(VENV)/lib/python3*/site-packages/torch))
 PKG_CONFIG_DIR := $(VENV)/pkgconfig
+# Data sets for experiments: the shared copies where they are, else the user's cache (see `linnet data`).
+DATA := $(wildcard $(CURDIR)/../shared/data)
 
 # The two flags that any package depending on Linnet needs too: where libtorch.pc is, and where the program finds the libraries at run time.
 SWIFT_FLAGS = --pkg-config-path $(PKG_CONFIG_DIR) -Xlinker -rpath -Xlinker $(TORCH_DIR)/lib
@@ -72,6 +74,20 @@ flags: libtorch ## print the flags that a dependent package passes to swift buil
 build: libtorch ## build the libraries and the command line, optimised
 	swift build -c release --product linnet $(SWIFT_FLAGS)
 
+.PHONY: demo
+demo: build ## install what is missing, build, and run the two-minute tour
+	.build/release/linnet demo
+
+SLUGS ?= --all
+.PHONY: reproduce
+reproduce: build ## run experiments at small scale: make reproduce SLUGS="gla deltanet"; reports go to results/
+	LINNET_DATA="$${LINNET_DATA:-$(DATA)}" .build/release/linnet reproduce $(SLUGS) --scale small
+
+.PHONY: bench
+bench: $(VENV)/.peers ## print speed ratios beside Python's torch, measured in one run
+	swift build -c release --product linnet-bench $(SWIFT_FLAGS)
+	LINNET_PYTHON=$(PYTHON) .build/release/linnet-bench $(or $(BENCHMARKS),$$(.build/release/linnet-bench | cut -f1))
+
 .PHONY: test
 test: $(VENV)/.peers ## run the whole suite
 	LINNET_PYTHON=$(PYTHON) swift test $(SWIFT_FLAGS)
@@ -80,14 +96,18 @@ test: $(VENV)/.peers ## run the whole suite
 test-fixtures: $(VENV)/.peers ## run the fixtures in LINNET_FIXTURES (default ../shared/fixtures) alone
 	LINNET_PYTHON=$(PYTHON) swift test --filter FixtureTests $(SWIFT_FLAGS)
 
+.PHONY: test-dependent
+test-dependent: libtorch ## build and run a package that depends on Linnet
+	swift run --package-path Tests/Dependent $(SWIFT_FLAGS)
+
 .PHONY: format
 format: toolchain ## lay the sources out
-	swift format --in-place --recursive --parallel Package.swift Sources Tests Benchmarks
+	swift format --in-place --recursive --parallel Package.swift Sources Tests/*Tests Tests/TestSupport Tests/Dependent/Package.swift Tests/Dependent/Sources Benchmarks
 
 .PHONY: lint
 lint: toolchain ## check the layout and the style rules
-	swift format lint --strict --recursive --parallel Package.swift Sources Tests Benchmarks
+	swift format lint --strict --recursive --parallel Package.swift Sources Tests/*Tests Tests/TestSupport Tests/Dependent/Package.swift Tests/Dependent/Sources Benchmarks
 
 .PHONY: clean
 clean: ## remove build products; .libtorch stays
-	rm -rf .build .build-*
+	rm -rf .build .build-* Tests/Dependent/.build

@@ -139,6 +139,29 @@ void box(c10::IValue &&result, std::vector<CTValue> &values) {
     }
 }
 
+thread_local torch::jit::Stack threadStack;
+thread_local bool threadStackInUse = false;
+
+// The stack of one call: this thread's, which keeps its memory from call to call, or one of its own for a call inside a call
+// (an operator in a custom backward).
+class CallStack {
+public:
+    CallStack() : outermost(!threadStackInUse) { threadStackInUse = true; }
+    ~CallStack() {
+        if (!outermost) return;
+        threadStack.clear();
+        threadStackInUse = false;
+    }
+    CallStack(const CallStack &) = delete;
+    CallStack &operator=(const CallStack &) = delete;
+
+    torch::jit::Stack &values() { return outermost ? threadStack : inner; }
+
+private:
+    bool outermost;
+    torch::jit::Stack inner;
+};
+
 // Leaves the results on `stack`.
 void invoke(Operator *op, const CTValue *arguments, int count, torch::jit::Stack &stack) {
     size_t total = op->defaults.size();
@@ -189,10 +212,10 @@ const char *ct_operator_schema(CTOperator op) {
 int ct_call(CTOperator op, const CTValue *arguments, int count, const CTValue **results, int *resultCount) {
     thread_local std::vector<CTValue> values;
     return ct::guarded([&] {
-        torch::jit::Stack stack;
-        invoke(reinterpret_cast<Operator *>(op), arguments, count, stack);
+        CallStack stack;
+        invoke(reinterpret_cast<Operator *>(op), arguments, count, stack.values());
         values.clear();
-        for (auto &result : stack) box(std::move(result), values);
+        for (auto &result : stack.values()) box(std::move(result), values);
         *results = values.data();
         *resultCount = static_cast<int>(values.size());
     });
@@ -200,8 +223,8 @@ int ct_call(CTOperator op, const CTValue *arguments, int count, const CTValue **
 
 int ct_call1(CTOperator op, const CTValue *arguments, int count, CTTensor *result) {
     return ct::guarded([&] {
-        torch::jit::Stack stack;
-        invoke(reinterpret_cast<Operator *>(op), arguments, count, stack);
-        *result = ct::handle(std::move(stack.front()).toTensor());
+        CallStack stack;
+        invoke(reinterpret_cast<Operator *>(op), arguments, count, stack.values());
+        *result = ct::handle(std::move(stack.values().front()).toTensor());
     });
 }

@@ -89,9 +89,17 @@ public func grad(of function: @escaping ([Tensor]) -> Tensor) -> ([Tensor]) -> [
 }
 
 /// Calls `body` with the handles of an array of tensors, which stay alive meanwhile.
+func withHandles<Result>(_ tensors: [Tensor], _ body: (UnsafePointer<CTTensor?>) -> Result) -> Result {
+    lend(tensors.map { $0.handle }, of: tensors, to: body)
+}
+
+/// The same with gaps.
 func withHandles<Result>(_ tensors: [Tensor?], _ body: (UnsafePointer<CTTensor?>) -> Result) -> Result {
-    let handles: [CTTensor?] = tensors.map { $0?.handle }
-    return withExtendedLifetime(tensors) { handles.withUnsafeBufferPointer { body($0.baseAddress ?? emptyHandles) } }
+    lend(tensors.map { $0?.handle }, of: tensors, to: body)
+}
+
+private func lend<Owner, Result>(_ handles: [CTTensor?], of owners: [Owner], to body: (UnsafePointer<CTTensor?>) -> Result) -> Result {
+    withExtendedLifetime(owners) { handles.withUnsafeBufferPointer { body($0.baseAddress ?? emptyHandles) } }
 }
 
 private nonisolated(unsafe) let emptyHandles: UnsafePointer<CTTensor?> = UnsafePointer(

@@ -2,7 +2,8 @@
 enum FixtureOperators {
     static let harness: FixtureHarness = FixtureHarness(operators: operators, pending: pending)
 
-    static let operators: [FixtureOperator] = linearAttentionOperators + mixerLayerOperators + stateSpaceOperators + optimizerOperators
+    static let operators: [FixtureOperator] =
+        layerFunctionOperators + linearAttentionOperators + stateSpaceOperators + layerOperators + optimizerOperators
 
     /// Operators of later issues; each leaves this list when its handler joins ``operators``.
     static let pending: [String] = [

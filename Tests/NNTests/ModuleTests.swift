@@ -78,3 +78,19 @@ struct ModuleTests {
         #expect(gradients.map { $0.array(Float.self) } == [[1, 2], [1]])
     }
 }
+
+private final class Collections: Module {
+    let list: [Tensor] = [.zeros([2]), .ones([1])]
+    @ParameterInfo(key: "") var table: [String: Tensor] = ["b": .ones([1]), "a": .zeros([1])]
+    let none: [Tensor] = []
+}
+
+struct TensorCollectionTests {
+    @Test func arraysAndDictionariesOfTensorsAreParameters() {
+        let model: Collections = Collections()
+        #expect(model.namedParameters().map(\.name) == ["list.0", "list.1", "a", "b"])
+        let trained: Bool = model.parameters().allSatisfy(\.requiresGrad)
+        #expect(trained)
+        #expect(model.directParameters().count == 4)
+    }
+}

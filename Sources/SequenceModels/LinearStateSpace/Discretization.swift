@@ -26,13 +26,15 @@ public func generalizedBilinear(A: Tensor, B: Tensor, dt: Double, alpha: Double 
 
 /// The exact discretisation for an input that is constant over each step: the upper rows of `exp(dt·[[A, B], [0, 0]])`.
 ///
-/// Shapes and steps as in ``generalizedBilinear(A:B:dt:alpha:)-(Tensor,_,_,_)``.
+/// Shapes and steps as in ``generalizedBilinear(A:B:dt:alpha:)-(Tensor,_,_,_)``. The exponential is computed in float64, since in float32
+/// its squarings cost order 64 at step 1 the fourth digit; the result has A's type.
 public func zeroOrderHold(A: Tensor, B: Tensor, dt: Tensor) -> (A: Tensor, B: Tensor) {
     let order: Int = A.dim(-1)
     let joined: Tensor = concatenated([A, B.expandedDimensions(axis: -1)], axis: -1)
     let augmented: Tensor = joined.padded([(before: 0, after: 0), (before: 0, after: 1)])
     let steps: Tensor = dt.expandedDimensions(axis: -1).expandedDimensions(axis: -1)
-    let flow: Tensor = (steps * augmented).matrixExp().narrowed(axis: -2, start: 0, length: order)
+    let exponential: Tensor = (steps.asType(.float64) * augmented.asType(.float64)).matrixExp().asType(A.dtype)
+    let flow: Tensor = exponential.narrowed(axis: -2, start: 0, length: order)
     return (flow.narrowed(axis: -1, start: 0, length: order), flow.selected(axis: -1, index: order))
 }
 

@@ -2,7 +2,7 @@
 ///
 /// The batch is a pure function of the step (and of the source's seed), so that the position in the data is the step itself: a resumed
 /// run sees the batches that an unbroken one would have seen, and batches can be prepared ahead on another thread.
-public protocol BatchSource: Sendable {
+public protocol BatchSource<Batch>: Sendable {
     associatedtype Batch: Sendable
 
     /// The batch of a step, counted from 0.

@@ -138,9 +138,11 @@ struct BPETrainer {
     /// What was learnt as a `tokenizer.json`.
     func document(specialTokens: [[UInt8]]) -> JSONValue {
         let vocabulary = tokens.enumerated().map { JSONMember(key: $0.element, value: .integer($0.offset)) }
-        let model = TokenizerDocument.bytePairModel(vocabulary: vocabulary, merges: uniqueMerges.map { pair in
-            .array([.string(tokens[Int(pair.left)]), .string(tokens[Int(pair.right)])])
-        })
+        let model = TokenizerDocument.bytePairModel(
+            vocabulary: vocabulary,
+            merges: uniqueMerges.map { pair in
+                .array([.string(tokens[Int(pair.left)]), .string(tokens[Int(pair.right)])])
+            })
         return TokenizerDocument.make(
             model: model, addedTokens: specialTokens.map { TokenizerDocument.specialToken($0, id: Int(ids[$0]!)) },
             preTokenizer: TokenizerDocument.byteLevel(usesPattern: true), decoder: TokenizerDocument.byteLevel(usesPattern: true))

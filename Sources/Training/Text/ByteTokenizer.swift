@@ -11,7 +11,9 @@ public struct ByteTokenizer: PipelineTokenizer {
         let model = TokenizerDocument.bytePairModel(vocabulary: vocabulary, merges: [])
         let byteLevel = TokenizerDocument.byteLevel(usesPattern: false)
         let document = TokenizerDocument.make(model: model, preTokenizer: byteLevel, decoder: byteLevel)
-        do { pipeline = try TokenizerPipeline(document: document) } catch { preconditionFailure("the byte tokenizer's own document: \(error)") }
+        do { pipeline = try TokenizerPipeline(document: document) } catch {
+            preconditionFailure("the byte tokenizer's own document: \(error)")
+        }
     }
 
     /// The byte tokenizer, if that is what the pipeline is.

@@ -39,7 +39,7 @@ extension PipelineTokenizer {
 /// Reads any tokenizer that Linnet knows from a `tokenizer.json` or the directory that holds one.
 ///
 /// - Returns: a ``ByteTokenizer``, ``CharacterTokenizer``, ``BPETokenizer`` or ``WordPieceTokenizer``, as the file describes.
-/// - Throws: ``TokenizerError/inFile(_:_:)``, naming the file and the field.
+/// - Throws: `FileError` where the file cannot be read, else ``TokenizerError/inFile(_:_:)`` naming the file and the field.
 public func loadTokenizer(from url: URL) throws -> any Tokenizer {
     let pipeline = try TokenizerPipeline(contentsOf: url)
     if let bytes = ByteTokenizer(pipeline: pipeline) { return bytes }

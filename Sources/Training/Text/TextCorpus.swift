@@ -2,8 +2,6 @@ import Foundation
 
 /// What can be wrong with a corpus. Each description is one line.
 public enum TextCorpusError: Error, Equatable, CustomStringConvertible {
-    /// The file cannot be read.
-    case unreadable(file: String, reason: String)
     /// The file is not UTF-8; the offset is that of the first byte of the first ill-formed sequence.
     case notUTF8(file: String, offset: Int)
     /// There is no text at all.
@@ -15,7 +13,6 @@ public enum TextCorpusError: Error, Equatable, CustomStringConvertible {
 
     public var description: String {
         switch self {
-        case .unreadable(let file, let reason): "\(file): cannot be read: \(reason)"
         case .notUTF8(let file, let offset): "\(file): not UTF-8 at byte \(offset); convert the file to UTF-8"
         case .empty(let file): "\(file): the file is empty; a corpus needs text"
         case .noFiles: "no text file was given"
@@ -32,7 +29,7 @@ public struct TextCorpus: Sendable {
 
     /// Reads files.
     ///
-    /// - Throws: ``TextCorpusError`` for a file that cannot be read, is empty or is not UTF-8.
+    /// - Throws: `FileError` for a file that cannot be read, ``TextCorpusError`` for one that is empty or not UTF-8.
     public init(contentsOf files: [URL]) throws {
         guard !files.isEmpty else { throw TextCorpusError.noFiles }
         texts = try files.map(Self.read)
@@ -42,12 +39,8 @@ public struct TextCorpus: Sendable {
     public init(texts: [String]) { self.texts = texts }
 
     private static func read(_ file: URL) throws -> String {
-        let data: Data
-        do { data = try Data(contentsOf: file) } catch {
-            throw TextCorpusError.unreadable(file: file.path, reason: describe(error))
-        }
-        guard !data.isEmpty else { throw TextCorpusError.empty(file: file.path) }
-        let bytes = Array(data)
+        let bytes = try contents(of: file)
+        guard !bytes.isEmpty else { throw TextCorpusError.empty(file: file.path) }
         if let offset = UTF8Validation.firstInvalidOffset(in: bytes) { throw TextCorpusError.notUTF8(file: file.path, offset: offset) }
         return String(decoding: bytes, as: UTF8.self)
     }

@@ -1,4 +1,5 @@
 import Foundation
+import Torch
 
 /// Text to token ids and back.
 ///
@@ -51,15 +52,8 @@ extension Tokenizer {
     /// Writes `tokenizer.json` (beside, then renamed).
     ///
     /// - Parameter url: the file itself, or a directory that gets a `tokenizer.json`.
-    /// - Throws: ``TokenizerError/inFile(_:_:)`` where the file cannot be written.
-    public func save(to url: URL) throws {
-        let file = tokenizerFile(at: url)
-        do {
-            try jsonData().write(to: file, options: .atomic)
-        } catch {
-            throw TokenizerError.inFile(file.path, .unreadable(reason: "cannot be written: \(describe(error))"))
-        }
-    }
+    /// - Throws: `FileError` where the file cannot be written.
+    public func save(to url: URL) throws { try AtomicFile.write(jsonData(), to: tokenizerFile(at: url).path) }
 }
 
 /// A token that stands for no text of its own, such as the end of a text.
@@ -84,8 +78,6 @@ public indirect enum TokenizerError: Error, Equatable, CustomStringConvertible {
     case unsupported(field: String, value: String)
     /// The text has a scalar that the vocabulary cannot express; the offset counts UTF-8 bytes.
     case unknownCharacter(Unicode.Scalar, offset: Int)
-    /// The file cannot be read or written.
-    case unreadable(reason: String)
     /// An error in the named file.
     case inFile(String, TokenizerError)
 
@@ -98,7 +90,6 @@ public indirect enum TokenizerError: Error, Equatable, CustomStringConvertible {
         case .unsupported(let field, let value): "field \(field): \(value) is not supported"
         case .unknownCharacter(let scalar, let offset):
             "the vocabulary has no token for U+\(hexadecimal(scalar.value)) at byte \(offset) of the text"
-        case .unreadable(let reason): reason
         case .inFile(let path, let error): "\(path): \(error)"
         }
     }
@@ -116,7 +107,12 @@ func tokenizerFile(at url: URL) -> URL {
     return exists && isDirectory.boolValue ? url.appendingPathComponent("tokenizer.json") : url
 }
 
-/// A file system error in one line.
-func describe(_ error: any Error) -> String {
-    (error as? CocoaError)?.underlying.map { "\($0)" } ?? error.localizedDescription
+/// The bytes of a file; the error is the system's reason, in one line.
+func contents(of file: URL) throws(FileError) -> [UInt8] {
+    do {
+        return Array(try Data(contentsOf: file))
+    } catch {
+        let reason = (error as? CocoaError)?.underlying as? POSIXError
+        throw FileError("read", file.path, code: reason?.code.rawValue ?? EIO)
+    }
 }

@@ -6,7 +6,7 @@ public struct WordPieceTokenizer: PipelineTokenizer {
 
     /// Reads a `tokenizer.json`, or the one in a directory.
     ///
-    /// - Throws: ``TokenizerError/inFile(_:_:)``, naming the field.
+    /// - Throws: `FileError` where the file cannot be read, else ``TokenizerError/inFile(_:_:)`` naming the field.
     public init(contentsOf url: URL) throws {
         pipeline = try TokenizerPipeline(contentsOf: url)
         guard case .wordPiece = pipeline.model else {

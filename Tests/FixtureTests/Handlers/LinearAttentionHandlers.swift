@@ -43,7 +43,7 @@ let linearAttentionOperators: [FixtureOperator] = [
 ]
 
 /// The operator as it is by default, step by step, in chunks that leave a ragged end, and in one piece.
-private func inEveryMode(
+func inEveryMode(
     _ name: String, _ function: @escaping @Sendable (FixtureInputs, MixerMode?) throws -> [String: Tensor]
 ) -> FixtureOperator {
     let modes: [(String, MixerMode?)] = [

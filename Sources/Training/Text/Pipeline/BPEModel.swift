@@ -60,7 +60,8 @@ final class BPEModel: Sendable {
             }
             let rest = right.starts(with: prefix) ? right.dropFirst(prefix.count) : right[...]
             guard let leftID = vocabulary.ids[left], let rightID = vocabulary.ids[right], let merged = vocabulary.ids[left + rest] else {
-                throw TokenizerError.invalidValue(field: "\(field.path)[\(index)]", reason: "both tokens and what they make must be in the vocabulary")
+                throw TokenizerError.invalidValue(
+                    field: "\(field.path)[\(index)]", reason: "both tokens and what they make must be in the vocabulary")
             }
             table.insert(left: leftID, right: rightID, rank: rank, merged: merged)
             rank += 1

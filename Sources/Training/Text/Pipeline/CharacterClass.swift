@@ -12,7 +12,7 @@ struct CharacterClass: OptionSet {
     static let lineBreak = CharacterClass(rawValue: 8)
     /// `\w` of Rust's `regex`: Alphabetic, M, Nd, Pc and Join_Control (UTS #18, annex C)
     static let word = CharacterClass(rawValue: 16)
-    /// `\p{P}` and ASCII punctuation
+    /// `\p{P}` of Unicode 8 and ASCII punctuation
     static let punctuation = CharacterClass(rawValue: 32)
 
     private static let basicPlane: [UInt8] = (0..<0x10000).map { value in
@@ -38,9 +38,9 @@ struct CharacterClass: OptionSet {
         case .nonspacingMark, .spacingMark, .enclosingMark:
             result.insert(.word)
         case .connectorPunctuation:
-            result.formUnion([.punctuation, .word])
+            result.formUnion(scalar.isAssigned(byUnicode: 8) ? [.punctuation, .word] : .word)
         case .dashPunctuation, .openPunctuation, .closePunctuation, .initialPunctuation, .finalPunctuation, .otherPunctuation:
-            result.insert(.punctuation)
+            if scalar.isAssigned(byUnicode: 8) { result.insert(.punctuation) }
         default:
             break
         }
@@ -58,4 +58,12 @@ struct CharacterClass: OptionSet {
         default: false
         }
     }
+}
+
+extension Unicode.Scalar {
+    /// Whether the scalar has been in Unicode since a version.
+    ///
+    /// The `tokenizers` package knows punctuation, accents and control characters as of Unicode 8 (its crate `unicode_categories`) and
+    /// normalisation as of Unicode 9 (`unicode-normalization-alignments`); to later scalars it does nothing.
+    func isAssigned(byUnicode version: Int) -> Bool { properties.age.map { $0.major <= version } ?? false }
 }

@@ -91,7 +91,9 @@ struct JSONParser {
     /// Reads the comma or the closing bracket after an element.
     private mutating func atEnd(closing: UInt8) throws -> Bool {
         skipWhitespace()
-        guard let byte = current, byte == closing || byte == UInt8(ascii: ",") else { throw failure("expected a comma or a closing bracket") }
+        guard let byte = current, byte == closing || byte == UInt8(ascii: ",") else {
+            throw failure("expected a comma or a closing bracket")
+        }
         position += 1
         return byte == closing
     }
@@ -136,7 +138,8 @@ struct JSONParser {
     private mutating func escapedScalar() throws -> Unicode.Scalar {
         let high = try fourHexDigits()
         if let scalar = Unicode.Scalar(high) { return scalar }
-        guard high < 0xDC00, position + 1 < bytes.count, bytes[position] == UInt8(ascii: "\\"), bytes[position + 1] == UInt8(ascii: "u") else {
+        guard high < 0xDC00, position + 1 < bytes.count, bytes[position] == UInt8(ascii: "\\"), bytes[position + 1] == UInt8(ascii: "u")
+        else {
             throw failure("half a surrogate pair")
         }
         position += 2

@@ -1,5 +1,3 @@
-import Foundation
-
 /// Rewrites a text before it is cut (`normalizer` in the file).
 indirect enum Normalizer: Sendable {
     case unicode(NormalizationForm)
@@ -74,25 +72,6 @@ indirect enum Normalizer: Sendable {
     }
 }
 
-/// The Unicode normalisation forms (UAX #15).
-enum NormalizationForm: String {
-    case nfc = "NFC"
-    case nfd = "NFD"
-    case nfkc = "NFKC"
-    case nfkd = "NFKD"
-
-    func apply(to text: [UInt8]) -> [UInt8] {
-        if text.allSatisfy({ $0 < 0x80 }) { return text }
-        let string = String(decoding: text, as: UTF8.self)
-        switch self {
-        case .nfc: return Array(string.precomposedStringWithCanonicalMapping.utf8)
-        case .nfd: return Array(string.decomposedStringWithCanonicalMapping.utf8)
-        case .nfkc: return Array(string.precomposedStringWithCompatibilityMapping.utf8)
-        case .nfkd: return Array(string.decomposedStringWithCompatibilityMapping.utf8)
-        }
-    }
-}
-
 /// BERT's rules: control characters go, ideographs stand apart, accents and capitals go.
 struct BertNormalizer: Sendable {
     let cleansText: Bool
@@ -112,7 +91,7 @@ struct BertNormalizer: Sendable {
         if cleansText { text = cleaned(text) }
         if isolatesIdeographs { text = isolated(text) }
         if stripsAccents {
-            text = Normalizer.filtered(NormalizationForm.nfd.apply(to: text)) { $0.properties.generalCategory != .nonspacingMark }
+            text = Normalizer.filtered(NormalizationForm.nfd.apply(to: text)) { !$0.isBertAccent }
         }
         return lowercases ? Normalizer.lowercased(text) : text
     }
@@ -134,7 +113,7 @@ struct BertNormalizer: Sendable {
 extension Unicode.Scalar {
     fileprivate var isMark: Bool {
         switch properties.generalCategory {
-        case .nonspacingMark, .spacingMark, .enclosingMark: true
+        case .nonspacingMark, .spacingMark, .enclosingMark: isAssigned(byUnicode: 9)
         default: false
         }
     }
@@ -142,10 +121,13 @@ extension Unicode.Scalar {
     /// Category C without unassigned scalars.
     fileprivate var isControl: Bool {
         switch properties.generalCategory {
-        case .control, .format, .privateUse, .surrogate: true
+        case .control, .format, .privateUse: isAssigned(byUnicode: 8)
         default: false
         }
     }
+
+    /// Category Mn.
+    fileprivate var isBertAccent: Bool { properties.generalCategory == .nonspacingMark && isAssigned(byUnicode: 8) }
 
     /// The blocks that BERT treats as Chinese, as the `tokenizers` package lists them.
     fileprivate var isBertIdeograph: Bool {

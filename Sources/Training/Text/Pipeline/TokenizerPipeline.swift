@@ -34,18 +34,15 @@ public final class TokenizerPipeline: Sendable {
 
     /// Reads a `tokenizer.json`, or the one in a directory.
     ///
-    /// - Throws: ``TokenizerError/inFile(_:_:)``.
+    /// - Throws: `FileError` where the file cannot be read, else ``TokenizerError/inFile(_:_:)``.
     public convenience init(contentsOf url: URL) throws {
         let file = tokenizerFile(at: url)
+        let bytes = try contents(of: file)
         do {
-            try self.init(json: try Self.read(file))
+            try self.init(document: try JSONParser.parse(bytes))
         } catch let error as TokenizerError {
             throw TokenizerError.inFile(file.path, error)
         }
-    }
-
-    private static func read(_ file: URL) throws -> Data {
-        do { return try Data(contentsOf: file) } catch { throw TokenizerError.unreadable(reason: "cannot be read: \(describe(error))") }
     }
 
     /// Reads a `tokenizer.json` from memory.
@@ -56,7 +53,9 @@ public final class TokenizerPipeline: Sendable {
     init(document: JSONValue) throws {
         let root = JSONField(root: document)
         self.document = document
-        if let version = try root.optional("version"), try version.text() != "1.0" { throw version.unsupported("version \(try version.text())") }
+        if let version = try root.optional("version"), try version.text() != "1.0" {
+            throw version.unsupported("version \(try version.text())")
+        }
         for name in ["truncation", "padding"] {
             if let field = try root.optional(name) { throw field.unsupported("cutting or padding by the tokenizer") }
         }

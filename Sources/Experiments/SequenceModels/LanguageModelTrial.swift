@@ -1,0 +1,96 @@
+import Foundation
+import NN
+import Optim
+import SequenceModels
+import Torch
+import Training
+
+/// One language model of a comparison, trained as every experiment of the family trains: AdamW (0.9, 0.95, decay 0.01), 5 % warm-up, cosine to a
+/// tenth, clipping at 1 (specification of the sequence models, section 0).
+struct LanguageModelTrial {
+    let name: String
+    let configuration: LanguageModelConfiguration
+
+    /// Trains on a source of token batches.
+    /// - Returns: the model and its training loss, thinned to about 50 points.
+    func train<Source: BatchSource>(
+        on source: Source, steps: Int, learningRate: Double, seed: UInt64, context: ExperimentContext,
+        loss: ((LanguageModel, Source.Batch) -> Tensor)
+    ) throws -> (model: LanguageModel, curve: Measurements.Curve) where Source.Batch == TokenBatch {
+        try context.checkCancellation()
+        context.progress("\(name), seed \(seed): \(steps) steps")
+        seedEverything(seed)
+        let model: LanguageModel = try LanguageModel(configuration)
+        let trainer: TrainerConfiguration = try TrainerConfiguration(
+            steps: steps, schedule: .warmUpCosine(warmUp: steps / 20, finalFraction: 0.1), checkpointMinutes: nil, seed: seed)
+        let optimizer: AdamW = try AdamW(
+            groups: .stateSpace(model),
+            configuration: try AdamWConfiguration(learningRate: learningRate, beta1: 0.9, beta2: 0.95, weightDecay: 0.01))
+        let result: TrainingResult = try withoutActuallyEscaping(loss) { loss in
+            try Trainer(
+                model: model, optimizer: optimizer, source: source, configuration: trainer, progress: .automatic(),
+                loss: { loss(model, $0) }
+            ).run()
+        }
+        return (model, curve(result.losses, seed: seed))
+    }
+
+    /// Trains by the cross-entropy of the batches' targets.
+    func train(
+        on source: some BatchSource<TokenBatch>, steps: Int, learningRate: Double, seed: UInt64, context: ExperimentContext
+    ) throws -> (model: LanguageModel, curve: Measurements.Curve) {
+        try train(on: source, steps: steps, learningRate: learningRate, seed: seed, context: context) { $0.loss($1) }
+    }
+
+    private func curve(_ losses: [Double], seed: UInt64) -> Measurements.Curve {
+        let width: Int = max(1, losses.count / 50)
+        let starts: [Int] = Array(stride(from: 0, to: losses.count, by: width))
+        let means: [Double] = starts.map { start in
+            let window: ArraySlice<Double> = losses[start..<min(start + width, losses.count)]
+            return window.reduce(0, +) / Double(window.count)
+        }
+        return Measurements.Curve(
+            method: name, metric: "training loss (nats)", axis: "step", seed: seed, x: starts.map { Double($0 + width / 2) }, y: means)
+    }
+}
+
+extension LanguageModelConfiguration {
+    /// The same model with the feed-forward widened or narrowed so that it has as many parameters as `other`, to the nearest unit.
+    func matchingParameters(of other: LanguageModelConfiguration) throws -> LanguageModelConfiguration {
+        let wanted: Int = try LanguageModel(other).parameterCount
+        let present: Int = try LanguageModel(self).parameterCount
+        let perUnit: Double = Double(3 * dimensions * layers)
+        var result: LanguageModelConfiguration = self
+        result.feedForwardDimensions = max(1, hiddenDimensions + Int((Double(wanted - present) / perUnit).rounded()))
+        return result
+    }
+}
+
+extension LanguageModel {
+    /// Largest difference between the chunkwise and the recurrent form's logits, relative to the largest logit.
+    func formDisagreement(on batch: TokenBatch) -> Double {
+        train(false)
+        return noGrad {
+            let tokens: Tensor = batch.tensors(device: embedding.weight.device).tokens
+            let chunked: Tensor = self(tokens, mode: .chunkwise(16))
+            let recurrent: Tensor = self(tokens, mode: .recurrent)
+            return ((chunked - recurrent).abs().max() / recurrent.abs().max()).item(Double.self)
+        }
+    }
+}
+
+/// Characters of tinyshakespeare as tokens, nine tenths to train on.
+struct CharacterCorpus {
+    let training: PackedTokens
+    let validation: PackedTokens
+    let vocabularySize: Int
+
+    init(context: Int) throws {
+        let folder: String = try DataDirectory.standard.locate("tinyshakespeare")
+        let files: [String] = try FileManager.default.contentsOfDirectory(atPath: folder).filter { $0.hasSuffix(".txt") }.sorted()
+        let text: TextCorpus = try TextCorpus(contentsOf: files.map { URL(fileURLWithPath: "\(folder)/\($0)") })
+        let tokenizer: CharacterTokenizer = CharacterTokenizer(corpus: text.texts.joined())
+        (training, validation) = try text.split(with: tokenizer, contextLength: context)
+        vocabularySize = tokenizer.vocabularySize
+    }
+}

@@ -1,0 +1,70 @@
+import Foundation
+import NN
+import Optim
+import Torch
+import Training
+
+/// Trains any network that maps `[B, T, channels]` to logits `[B, classes]`.
+public struct ClassifierTraining: Codable, Sendable {
+    public var optimizer: AdamWConfiguration
+    public var trainer: TrainerConfiguration
+    /// Examples in a batch.
+    public var rows: Int
+
+    public init(optimizer: AdamWConfiguration, trainer: TrainerConfiguration, rows: Int) {
+        self.optimizer = optimizer
+        self.trainer = trainer
+        self.rows = rows
+    }
+
+    /// - Parameters:
+    ///   - description: the network's configuration as JSON, which a checkpoint of another network is told apart by.
+    ///   - groups: how the parameters are trained; nil trains all alike.
+    @discardableResult
+    public func run(
+        _ network: Module, forward: @escaping (Tensor) -> Tensor, train: SequenceDataset, test: SequenceDataset,
+        groups: [ParameterGroup]? = nil, description: String = "{}", folder: URL? = nil, resume: Bool = false,
+        sink: any MetricSink = MetricFanOut([]), progress: ProgressStyle = .automatic()
+    ) throws -> TrainingResult {
+        let encoder: JSONEncoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys]
+        let settings: String = String(decoding: try encoder.encode(self), as: UTF8.self)
+        let loop: Trainer<ShuffledExamples> = try Trainer(
+            model: network,
+            optimizer: try AdamW(groups: groups ?? .stateSpace(network), configuration: optimizer),
+            source: ShuffledExamples(train, rows: rows, seed: trainer.seed), configuration: trainer,
+            folder: folder?.appendingPathComponent("checkpoints", isDirectory: true),
+            description: #"{"network":\#(description),"training":\#(settings)}"#, sink: sink, progress: progress,
+            validation: {
+                let score: ClassifierScore = ClassifierScore(test, rows: rows, forward: forward)
+                return ["loss": score.loss, "accuracy": score.accuracy]
+            },
+            loss: { batch in
+                let (inputs, labels) = batch.tensors()
+                return crossEntropy(forward(inputs), labels)
+            })
+        return try loop.run(resume: resume)
+    }
+}
+
+/// Mean cross-entropy and accuracy over a dataset.
+public struct ClassifierScore: Sendable {
+    public let loss: Double
+    public let accuracy: Double
+
+    /// Evaluates without a gradient; the network has to be in evaluation mode.
+    public init(_ dataset: SequenceDataset, rows: Int, forward: (Tensor) throws -> Tensor) rethrows {
+        var total: Double = 0
+        var right: Int = 0
+        try noGrad {
+            for batch in dataset.batches(rows: rows) {
+                let (inputs, labels) = batch.tensors()
+                let logits: Tensor = try forward(inputs)
+                total += crossEntropy(logits, labels).item(Double.self) * Double(batch.labels.count)
+                right += (logits.argMax(axis: -1) .== labels).sum().item(Int.self)
+            }
+        }
+        loss = total / Double(dataset.count)
+        accuracy = Double(right) / Double(dataset.count)
+    }
+}

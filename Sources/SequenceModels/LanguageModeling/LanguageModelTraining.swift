@@ -1,0 +1,63 @@
+import Foundation
+import NN
+import Optim
+import Torch
+import Training
+
+/// Everything that defines the training of a language model on a text.
+public struct LanguageModelTraining: Codable, Sendable {
+    public var model: LanguageModelConfiguration
+    public var optimizer: AdamWConfiguration
+    public var trainer: TrainerConfiguration
+    /// Tokens that the model sees at once.
+    public var context: Int
+    /// Sequences in a batch.
+    public var rows: Int
+
+    public init(model: LanguageModelConfiguration, optimizer: AdamWConfiguration, trainer: TrainerConfiguration, context: Int, rows: Int) {
+        self.model = model
+        self.optimizer = optimizer
+        self.trainer = trainer
+        self.context = context
+        self.rows = rows
+    }
+
+    /// The tokens of a corpus and how many characters one stands for in the validation part.
+    public struct Corpus: Sendable {
+        public let training: PackedTokens
+        public let validation: PackedTokens
+        public let charactersPerToken: Double
+
+        /// - Throws: ``TextCorpusError`` where a part is shorter than the context.
+        public init(_ text: TextCorpus, tokenizer: some Tokenizer, context: Int) throws {
+            (training, validation) = try text.split(with: tokenizer, contextLength: context)
+            let characters: Int = tokenizer.decode(Array(validation)).unicodeScalars.count
+            charactersPerToken = Double(characters) / Double(validation.count)
+        }
+    }
+
+    /// Builds the model from the trainer's seed and trains it.
+    /// - Parameter folder: gets the checkpoints, below `checkpoints`; nil keeps nothing.
+    public func run(
+        _ corpus: Corpus, folder: URL? = nil, resume: Bool = false, sink: any MetricSink = MetricFanOut([]),
+        progress: ProgressStyle = .automatic()
+    ) throws -> (model: LanguageModel, result: TrainingResult, score: LanguageModelScore) {
+        seedEverything(trainer.seed)
+        let network: LanguageModel = try LanguageModel(model)
+        let source: TextWindows = TextWindows(corpus.training, context: context, rows: rows, seed: trainer.seed)
+        let held: TextWindows = TextWindows(corpus.validation, context: context, rows: rows, seed: 0)
+        let encoder: JSONEncoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys]
+        let loop: Trainer<TextWindows> = try Trainer(
+            model: network, optimizer: try AdamW(groups: .stateSpace(network), configuration: optimizer),
+            source: source, configuration: trainer,
+            folder: folder?.appendingPathComponent("checkpoints", isDirectory: true),
+            description: String(decoding: try encoder.encode(self), as: UTF8.self), sink: sink, progress: progress,
+            validation: {
+                let score: LanguageModelScore = network.score(held, charactersPerToken: corpus.charactersPerToken)
+                return ["loss": score.loss, "bits_per_character": score.bitsPerCharacter]
+            }, loss: { network.loss($0) })
+        let result: TrainingResult = try loop.run(resume: resume)
+        return (network, result, network.score(held, charactersPerToken: corpus.charactersPerToken))
+    }
+}

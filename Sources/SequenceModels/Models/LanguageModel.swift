@@ -1,0 +1,75 @@
+import NN
+import Torch
+
+/// A decoder language model: embedding, blocks of any mixer, final norm and head.
+public final class LanguageModel: Module {
+    public let configuration: LanguageModelConfiguration
+    @ModuleInfo public var embedding: Embedding
+    @ModuleInfo public var blocks: [SequenceBlock]
+    @ModuleInfo public var norm: RMSNorm
+    @ModuleInfo public var head: Linear?
+
+    /// Linear and embedding weights start from N(0, 0.02²), biases at 0; what a mixer initialises on purpose stays.
+    /// - Throws: `ConfigurationError` when a mixer cannot be built with these options.
+    public init(_ configuration: LanguageModelConfiguration) throws {
+        self.configuration = configuration
+        let mixers: [any SequenceMixer] = try configuration.layerMixers.map { try $0.make(dimensions: configuration.dimensions) }
+        super.init()
+        embedding = Embedding(configuration.vocabularySize, configuration.dimensions)
+        blocks = mixers.map {
+            SequenceBlock(
+                dimensions: configuration.dimensions, hiddenDimensions: configuration.hiddenDimensions, mixer: $0,
+                dropout: configuration.dropout)
+        }
+        norm = RMSNorm(configuration.dimensions)
+        head = configuration.tiedHead ? nil : Linear(configuration.dimensions, configuration.vocabularySize, bias: false)
+        initializeNormal()
+    }
+
+    /// Logits `[B, T, V]` of tokens `[B, T]` (int64), without a state.
+    public func callAsFunction(_ tokens: Tensor, mask: Tensor? = nil, mode: MixerMode? = nil) -> Tensor {
+        var state: LanguageModelState? = nil
+        return self(tokens, mask: mask, state: &state, mode: mode)
+    }
+
+    /// Logits `[B, T, V]`; continues from a state and leaves the new one in it.
+    public func callAsFunction(_ tokens: Tensor, mask: Tensor? = nil, state: inout LanguageModelState?, mode: MixerMode? = nil) -> Tensor {
+        logits(hidden(tokens, mask: mask, state: &state, mode: mode))
+    }
+
+    /// The stream after the final norm, `[B, T, D]`.
+    public func hidden(_ tokens: Tensor, mask: Tensor? = nil, state: inout LanguageModelState?, mode: MixerMode? = nil) -> Tensor {
+        var x: Tensor = embedding(tokens)
+        for (index, block) in blocks.enumerated() {
+            var layerState: MixerState? = state?.layers[index]
+            x = block(x, mask: mask, state: &layerState, mode: mode)
+            if let layerState { state?.layers[index] = layerState }
+        }
+        return norm(x)
+    }
+
+    /// Next-token logits `[B, V]` of one token a row, `[B]`.
+    public func step(_ token: Tensor, state: inout LanguageModelState) -> Tensor {
+        var x: Tensor = embedding(token)
+        for (index, block) in blocks.enumerated() { x = block.step(x, state: &state.layers[index]) }
+        return logits(norm(x))
+    }
+
+    private func logits(_ hidden: Tensor) -> Tensor { head.map { $0(hidden) } ?? hidden.matmul(embedding.weight.mT) }
+
+    /// The state before the first token.
+    public func initialState(batch: Int) -> LanguageModelState {
+        let weight: Tensor = embedding.weight
+        return LanguageModelState(layers: blocks.map { $0.mixer.initialState(batch: batch, dtype: weight.dtype, device: weight.device) })
+    }
+
+    /// Bytes of the state after `length` tokens.
+    public func stateBytes(batch: Int, length: Int) -> Int {
+        blocks.reduce(0) { $0 + $1.mixer.stateBytes(batch: batch, length: length) }
+    }
+}
+
+/// One mixer state for each layer; a copy forks the generation.
+public struct LanguageModelState {
+    public var layers: [MixerState]
+}

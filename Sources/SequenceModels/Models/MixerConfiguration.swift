@@ -1,0 +1,48 @@
+import NN
+import Torch
+
+/// Which sequence mixer a layer uses, by name, with its options; what is nil takes the mixer's default.
+public struct MixerConfiguration: Codable, Sendable, Equatable {
+    public var kind: MixerKind
+    public var heads: Int
+    /// Key width of all heads together, as a multiple of the model's width.
+    public var expandKey: Double?
+    /// Value width of all heads together, as a multiple of the model's width.
+    public var expandValue: Double?
+    /// Width of the short causal convolution before the mixer; 0 leaves it out.
+    public var convolution: Int?
+    /// Keys that a token sees, itself included (softmax attention).
+    public var window: Int?
+    /// Rotary position embedding (softmax and linear attention, retention).
+    public var rotary: Bool?
+    /// State order N (LSSL).
+    public var order: Int?
+    /// A gate on the output (DeltaNet, GLA).
+    public var outputGate: Bool?
+
+    public init(
+        _ kind: MixerKind, heads: Int = 4, expandKey: Double? = nil, expandValue: Double? = nil, convolution: Int? = nil,
+        window: Int? = nil,
+        rotary: Bool? = nil, order: Int? = nil, outputGate: Bool? = nil
+    ) {
+        self.kind = kind
+        self.heads = heads
+        self.expandKey = expandKey
+        self.expandValue = expandValue
+        self.convolution = convolution
+        self.window = window
+        self.rotary = rotary
+        self.order = order
+        self.outputGate = outputGate
+    }
+}
+
+/// The mixers that a recipe can name.
+public enum MixerKind: String, Codable, Sendable, CaseIterable {
+    case gla
+    case deltanet
+    case lssl
+    case softmax
+    case linear
+    case retention
+}

@@ -1,0 +1,55 @@
+import ArgumentParser
+import Foundation
+import SequenceModels
+import Training
+
+struct GenerateCommand: AsyncParsableCommand {
+    static let configuration: CommandConfiguration = CommandConfiguration(
+        commandName: "generate",
+        abstract: "Continue a prompt with a trained language model.",
+        discussion: """
+            The text is written as it is drawn. Recurrent mixers need the same memory however long it gets.
+
+            Example:
+              linnet generate --model runs/gla --prompt "ROMEO:" --tokens 500 --temperature 0.8 --top-k 40
+            """)
+
+    @Option(help: "Folder of a trained language model.")
+    var model: String
+    @Option(help: "Text to continue; - reads it from standard input.")
+    var prompt: String
+    @Option(help: "Tokens to add.")
+    var tokens: Int = 200
+    @Option(help: "Divides the logits; 0 takes the likeliest token.")
+    var temperature: Double = 0.8
+    @Option(name: .customLong("top-k"), help: "Draw from the K likeliest tokens only.")
+    var topK: Int?
+    @Option(name: .customLong("top-p"), help: "Draw from the likeliest tokens that reach this probability together.")
+    var topP: Double = 1
+    @Option(name: .customLong("repetition-penalty"), help: "Above 1, makes tokens that were used less likely.")
+    var repetitionPenalty: Double = 1
+    @Option(help: "Seed of the draw.")
+    var seed: UInt64 = 0
+
+    func run() async throws {
+        let sampling: SamplingConfiguration = try SamplingConfiguration(
+            temperature: temperature, topK: topK, topP: topP, repetitionPenalty: repetitionPenalty, seed: seed)
+        guard tokens > 0 else { throw ValidationError("--tokens has to be at least 1") }
+        let bundle: LanguageModelBundle = try LanguageModelBundle.load(from: URL(fileURLWithPath: model, isDirectory: true))
+        let text: String = prompt == "-" ? String(decoding: FileHandle.standardInput.readDataToEndOfFile(), as: UTF8.self) : prompt
+        let ids: [Int] = try bundle.tokenizer.encode(validating: text)
+        guard !ids.isEmpty else { throw ValidationError("the prompt is empty; give at least one character with --prompt") }
+        write(text)
+        Interrupt.install()
+        var decoder: StreamingDecoder = bundle.tokenizer.streamingDecoder()
+        let stop: Set<Int> = bundle.tokenizer.endOfTextID.map { [$0] } ?? []
+        bundle.model.generate(prompt: ids, limit: tokens, sampling: sampling, stop: stop) { token in
+            write(decoder.append(token))
+            return !Interrupt.isRequested
+        }
+        write(decoder.finish() + "\n")
+        if Interrupt.isRequested { throw ExitCode(130) }
+    }
+
+    private func write(_ text: String) { FileHandle.standardOutput.write(Data(text.utf8)) }
+}

@@ -1,0 +1,109 @@
+import ArgumentParser
+import Foundation
+import SequenceModels
+import Torch
+import Training
+
+struct TrainLanguageModelCommand: AsyncParsableCommand {
+    static let configuration: CommandConfiguration = CommandConfiguration(
+        commandName: "lm",
+        abstract: "Train a language model on text files.",
+        discussion: """
+            The last tenth of the text is held out for validation.
+
+            Examples:
+              linnet train lm --text shakespeare.txt --mixer gla --out runs/gla
+              linnet train lm --text a.txt --text b.txt --tokenizer bpe:4096 --mixer deltanet --hybrid window:2:64 --out runs/hybrid
+              linnet train lm --recipe recipe.yaml --steps 2000 --out runs/long --resume
+            """)
+
+    @Option(help: "A UTF-8 text file; may be given several times.")
+    var text: [String]
+    @Option(help: "char, byte, bpe:SIZE (trained on the text), or the path of a tokenizer.json.")
+    var tokenizer: String = "char"
+    @Option(help: "Width of the model.")
+    var dimensions: Int = 128
+    @Option(help: "Layers.")
+    var layers: Int = 4
+    @Option(help: "Tokens that the model sees at once.")
+    var context: Int = 256
+    @Option(help: "Layers of softmax attention in between: window:EVERY:SIZE, global (the paper's two layers), or global:1,3.")
+    var hybrid: HybridArgument?
+    @Option(help: "Dropout after each sublayer.")
+    var dropout: Double = 0
+    @Flag(name: .customLong("untied-head"), help: "Give the head a weight of its own instead of the embedding's.")
+    var untiedHead: Bool = false
+    @OptionGroup var mixerOptions: MixerOptions
+    @OptionGroup var optimization: OptimizationOptions
+    @OptionGroup var run: RunOptions
+
+    func run() async throws {
+        try run.checkFolder()
+        let corpus: TextCorpus = try TextCorpus(contentsOf: text.map { URL(fileURLWithPath: $0) })
+        let chosen: any Tokenizer = try TokenizerChoice(tokenizer).make(corpus: corpus, folder: run.resume ? run.url : nil)
+        let training: LanguageModelTraining = try configuration(vocabularySize: chosen.vocabularySize)
+        let tokens: LanguageModelTraining.Corpus = try LanguageModelTraining.Corpus(corpus, tokenizer: chosen, context: context)
+        try LanguageModelBundle.describe(training.model, chosen, in: run.url)
+        let (model, result, score) = try run.recorded(kind: "lm", configuration: training, seed: optimization.seed) { sink in
+            try training.run(tokens, folder: run.url, resume: run.resume, sink: sink, progress: run.progress.style)
+        }
+        try LanguageModelBundle(model: model, tokenizer: chosen).save(to: run.url)
+        print(
+            String(
+                format: "%d steps in %.0f s, %d parameters: validation loss %.4f, %.4f bits per character; model in %@", result.steps,
+                result.seconds, model.parameterCount, score.loss, score.bitsPerCharacter, run.folder))
+    }
+
+    private func configuration(vocabularySize: Int) throws -> LanguageModelTraining {
+        let model: LanguageModelConfiguration = try LanguageModelConfiguration(
+            vocabularySize: vocabularySize, dimensions: dimensions, layers: layers, mixer: mixerOptions.configuration,
+            hybrid: try hybrid?.pattern(layers: layers), tiedHead: !untiedHead, dropout: dropout)
+        guard context > 0, optimization.batch > 0 else { throw ValidationError("--context and --batch have to be at least 1") }
+        return LanguageModelTraining(
+            model: model, optimizer: try optimization.optimizer(), trainer: try optimization.trainer(run), context: context,
+            rows: optimization.batch)
+    }
+}
+
+/// `window:2:64`, `global` or `global:1,3`.
+struct HybridArgument: ExpressibleByArgument {
+    private let parts: [String]
+
+    init?(argument: String) {
+        parts = argument.split(separator: ":").map(String.init)
+        guard ["window", "global"].contains(parts.first) else { return nil }
+    }
+
+    func pattern(layers: Int) throws -> HybridPattern {
+        if parts.count == 3, parts[0] == "window", let every = Int(parts[1]), let size = Int(parts[2]), every > 0, size > 0 {
+            return .slidingWindow(every: every, window: size)
+        }
+        if parts == ["global"] { return .globalAttention(depth: layers) }
+        let chosen: [Int?] = parts.count == 2 ? parts[1].split(separator: ",").map { Int($0) } : [nil]
+        let indices: [Int] = chosen.compactMap { $0 }
+        guard parts[0] == "global", indices.count == chosen.count, indices.allSatisfy({ (0..<layers).contains($0) }) else {
+            throw ValidationError("--hybrid is window:EVERY:SIZE, global, or global:LAYER,LAYER with layers from 0 to \(layers - 1)")
+        }
+        return .globalAttention(layers: indices)
+    }
+}
+
+/// The tokenizer that `--tokenizer` names.
+struct TokenizerChoice {
+    private let name: String
+
+    init(_ name: String) { self.name = name }
+
+    /// - Parameter folder: of a run that is continued; its tokenizer is taken again.
+    func make(corpus: TextCorpus, folder: URL?) throws -> any Tokenizer {
+        let saved: URL? = folder?.appendingPathComponent("tokenizer.json")
+        if let saved, FileManager.default.fileExists(atPath: saved.path) { return try loadTokenizer(from: saved) }
+        if name == "byte" { return ByteTokenizer() }
+        if name == "char" { return CharacterTokenizer(corpus: corpus.texts.joined()) }
+        guard name.hasPrefix("bpe:") else { return try loadTokenizer(from: URL(fileURLWithPath: name)) }
+        guard let size = Int(name.dropFirst(4)), size >= 257 else {
+            throw ValidationError("--tokenizer bpe:SIZE needs a size of at least 257, not '\(name.dropFirst(4))'")
+        }
+        return try BPETokenizer.train(corpus: corpus.texts, vocabularySize: size)
+    }
+}

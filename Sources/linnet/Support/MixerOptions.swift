@@ -1,0 +1,27 @@
+import ArgumentParser
+import SequenceModels
+
+extension MixerKind: ExpressibleByArgument {}
+
+/// The flags that choose a sequence mixer.
+struct MixerOptions: ParsableArguments {
+    @Option(help: "Sequence mixer of the layers.")
+    var mixer: MixerKind = .gla
+    @Option(help: "Heads of the mixer.")
+    var heads: Int = 4
+    @Option(name: .customLong("expand-key"), help: "Key width of all heads, as a multiple of the model's width.")
+    var expandKey: Double?
+    @Option(name: .customLong("expand-value"), help: "Value width of all heads, as a multiple of the model's width.")
+    var expandValue: Double?
+    @Option(help: "Width of the short convolution before the mixer; 0 leaves it out.")
+    var convolution: Int?
+    @Option(help: "Keys that softmax attention sees.")
+    var window: Int?
+    @Option(help: "State order of LSSL.")
+    var order: Int?
+
+    var configuration: MixerConfiguration {
+        MixerConfiguration(
+            mixer, heads: heads, expandKey: expandKey, expandValue: expandValue, convolution: convolution, window: window, order: order)
+    }
+}

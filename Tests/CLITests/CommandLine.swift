@@ -1,0 +1,59 @@
+import Foundation
+import TestSupport
+
+/// Runs the `linnet` that was built beside the tests.
+struct LinnetProcess {
+    let process: Process = Process()
+    private let output: URL
+    private let errors: URL
+
+    static let executable: URL = {
+        let tests: URL = Bundle.allBundles.map(\.bundleURL).first { $0.pathExtension == "xctest" } ?? Bundle.main.bundleURL
+        return tests.deletingLastPathComponent().appendingPathComponent("linnet")
+    }()
+
+    /// Starts the program in a folder, with its run record there.
+    init(_ arguments: [String], in folder: URL) throws {
+        let name: String = UUID().uuidString
+        output = folder.appendingPathComponent("\(name).out")
+        errors = folder.appendingPathComponent("\(name).err")
+        for url in [output, errors] { _ = FileManager.default.createFile(atPath: url.path, contents: nil) }
+        process.executableURL = Self.executable
+        process.arguments = arguments
+        process.currentDirectoryURL = folder
+        var environment: [String: String] = ProcessInfo.processInfo.environment
+        environment["LINNET_RUNS"] = folder.appendingPathComponent("runs.sqlite").path
+        environment["LINNET_DATA"] = TestPaths.data.path
+        environment["OMP_NUM_THREADS"] = "1"
+        process.environment = environment
+        process.standardOutput = try FileHandle(forWritingTo: output)
+        process.standardError = try FileHandle(forWritingTo: errors)
+        try process.run()
+    }
+
+    /// Waits for the end.
+    @discardableResult
+    func finish() -> LinnetResult {
+        process.waitUntilExit()
+        return LinnetResult(status: process.terminationStatus, output: text(output), errors: text(errors))
+    }
+
+    private func text(_ url: URL) -> String { (try? String(contentsOf: url, encoding: .utf8)) ?? "" }
+
+    static func run(_ arguments: String..., in folder: URL) throws -> LinnetResult {
+        try LinnetProcess(arguments, in: folder).finish()
+    }
+}
+
+struct LinnetResult {
+    let status: Int32
+    let output: String
+    let errors: String
+
+    /// The one line of an error, without its "error: ".
+    var complaint: String? {
+        let lines: [Substring] = errors.split(separator: "\n")
+        guard lines.count == 1, lines[0].hasPrefix("error: ") else { return nil }
+        return String(lines[0].dropFirst("error: ".count))
+    }
+}

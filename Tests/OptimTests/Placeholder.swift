@@ -1,1 +1,0 @@
-// Keeps the target while its first tests are on their way.

@@ -1,0 +1,65 @@
+import Foundation
+import Optim
+import TestSupport
+import Torch
+
+/// Parameters of several shapes with seeded elements, and gradients that depend on the parameters and the step.
+struct ToyProblem {
+    let parameters: [Tensor]
+    static let names: [String] = ["weight", "bias", "kernel"]
+    private static let shapes: [[Int]] = [[5, 4], [5], [2, 3, 4]]
+
+    init(dtype: DType = .float64, seed: UInt64 = 7) {
+        var generator: SeededGenerator = SeededGenerator(seed: seed)
+        parameters = Self.shapes.map { shape in
+            let elements: [Double] = (0..<shape.reduce(1, *)).map { _ in Double.random(in: -2...2, using: &generator) }
+            return Tensor(elements, shape, dtype: dtype, device: .cpu)
+        }
+    }
+
+    /// `sin(3 p + step)`: bounded, smooth and never all zero.
+    func gradients(step: Int) -> [Tensor] { parameters.map { ($0 * 3 + Double(step)).sin() } }
+
+    func train(_ optimizer: any Optimizer, steps: Range<Int>) {
+        for step in steps { optimizer.step(gradients(step: step)) }
+    }
+}
+
+/// One of each optimizer with its options switched on.
+let everyOptimizer: [OptimizerConfiguration] = {
+    let made: [OptimizerConfiguration]? = try? [
+        .sgd(SGDConfiguration(momentum: 0.9, nesterov: true, weightDecay: 0.1)), .sgd(SGDConfiguration(momentum: 0.8, dampening: 0.2)),
+        .sgd(SGDConfiguration()),
+        .adam(AdamConfiguration(weightDecay: 0.1)), .adamw(AdamWConfiguration()), .adamw(AdamWConfiguration(amsgrad: true)),
+        .adafactor(AdafactorConfiguration()), .adafactor(AdafactorConfiguration(beta1: 0.9, weightDecay: 0.1)),
+        .lion(LionConfiguration(learningRate: 1e-2, weightDecay: 0.1)),
+        .rmsprop(RMSpropConfiguration(momentum: 0.5, centered: true)), .adagrad(AdagradConfiguration(initialAccumulator: 0.1)),
+    ]
+    return made ?? []
+}()
+
+/// Runs Python that fills `result` (a list of numbers) and gives it; `torch`, `np` and `math` are imported.
+func pythonNumbers(_ body: String) throws -> [Double] {
+    let script: String =
+        "import json, math\nimport numpy as np\nimport torch\ntorch.set_default_dtype(torch.float64)\n\(body)\nprint(json.dumps([float(x) for x in result]))"
+    return try JSONDecoder().decode([Double].self, from: Data(PythonPeer.run(script).utf8))
+}
+
+/// The toy problem in Python: `ps` and `grads(step)`.
+let pythonToyProblem: String = {
+    let tensors: [String] = ToyProblem().parameters.map { "torch.tensor(\($0.array(Double.self))).reshape(\($0.shape))" }
+    return """
+        ps = [\(tensors.joined(separator: ", "))]
+        def grads(step): return [torch.sin(3 * p.detach() + step) for p in ps]
+        """
+}()
+
+/// All elements of all parameters.
+func elements(_ tensors: [Tensor]) -> [Double] { tensors.flatMap { $0.array(Double.self) } }
+
+/// The largest difference, infinite where the lengths differ or one is NaN.
+func largestDifference(_ left: [Double], _ right: [Double]) -> Double {
+    if left.count != right.count { return .infinity }
+    let differences: [Double] = zip(left, right).map { abs($0 - $1) }
+    return differences.contains { !$0.isFinite } ? .infinity : differences.max() ?? .infinity
+}

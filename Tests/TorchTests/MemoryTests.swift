@@ -1,0 +1,62 @@
+import Testing
+import Torch
+
+/// The tests of growth run in processes of their own, since other tests beside them would count too.
+struct MemoryTests {
+    /// How much the process grows while a step is repeated, after a warm-up that fills libtorch's and malloc's caches.
+    private static func growth(steps: Int, warmUp: Int, _ step: () -> Void) throws -> Int {
+        for _ in 0..<warmUp { step() }
+        let before: Int = try #require(Memory.residentByteCount)
+        for _ in 0..<steps { step() }
+        return try #require(Memory.residentByteCount) - before
+    }
+
+    @Test func aHundredThousandTrainingStepsDoNotGrow() async {
+        await #expect(processExitsWith: .success) {
+            let weight: Tensor = Tensor.full([4, 4], 0.1, device: .cpu).requiringGrad()
+            let x: Tensor = Tensor.ones([2, 4], device: .cpu)
+            let grown: Int = try MemoryTests.growth(steps: 100_000, warmUp: 2_000) {
+                let loss: Tensor = linear(x, weight: weight).square().mean()
+                let gradient: Tensor = gradients(of: [loss], withRespectTo: [weight])[0]
+                noGrad { weight.subtract_(gradient * 0.01) }
+            }
+            // 16 bytes a step would be 1.6 MB; one tensor a step at least 20 MB.
+            #expect(grown < 1_500_000, "grew by \(grown) bytes")
+        }
+    }
+
+    @Test func failingCallsDoNotLeak() async {
+        await #expect(processExitsWith: .success) {
+            let a: Tensor = Tensor.ones([64, 64], device: .cpu)
+            let b: Tensor = Tensor.ones([63, 64], device: .cpu)
+            let grown: Int = try MemoryTests.growth(steps: 20_000, warmUp: 500) {
+                // Each failure leaves temporaries of 16 KB behind it.
+                _ = try? withTorchErrors { ((a * 2).matmul(b * 2) + a).exp() }
+            }
+            #expect(grown < 1_500_000, "grew by \(grown) bytes")
+        }
+    }
+
+    @Test func failingBackwardsDoNotLeak() async {
+        await #expect(processExitsWith: .success) {
+            let x: Tensor = Tensor.ones([64, 64], device: .cpu).requiringGrad()
+            let grown: Int = try MemoryTests.growth(steps: 3_000, warmUp: 200) {
+                let output: Tensor = customFunction("broken", [x]) { ([$0[0] * 2], { _ in throw TorchError("no way back") }) }[0]
+                _ = try? withTorchErrors { gradients(of: [output.sum()], withRespectTo: [x]) }
+            }
+            #expect(grown < 1_500_000, "grew by \(grown) bytes")
+        }
+    }
+
+    @Test func measureCountsPeakAndRest() {
+        let bytes: Int = 1 << 20
+        let measured: (result: Tensor, usage: Memory.Usage) = Memory.measure {
+            let first: Tensor = Tensor.zeros([bytes / 4], device: .cpu)
+            return withExtendedLifetime(first) { first + 1 } + 1
+        }
+        let usage: Memory.Usage = measured.usage
+        #expect(measured.result.count == bytes / 4)
+        #expect(usage.remainingByteCount >= bytes && usage.remainingByteCount < bytes + 4096)
+        #expect(usage.peakByteCount >= 2 * bytes && usage.peakByteCount <= 3 * bytes + 4096)
+    }
+}
