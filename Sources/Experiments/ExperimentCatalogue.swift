@@ -3,7 +3,9 @@ import Training
 /// Every experiment, by the slug of its paper.
 public enum ExperimentCatalogue {
     /// In alphabetical order of their slugs.
-    public static let all: [any Experiment.Type] = [DeltaNetExperiment.self, GatedLinearAttentionExperiment.self]
+    public static let all: [any Experiment.Type] = [
+        DeltaNetExperiment.self, GatedLinearAttentionExperiment.self, LSSLExperiment.self,
+    ]
 
     public static var slugs: [String] { all.map { $0.slug } }
 

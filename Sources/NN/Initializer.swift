@@ -44,9 +44,8 @@ public enum Initializer: Sendable, Hashable, Codable {
         case .normal(let mean, let deviation):
             return .normal(shape, mean: mean, standardDeviation: deviation, dtype: dtype, device: device, generator: generator)
         case .truncatedNormal(let mean, let deviation, let lowest, let highest):
-            let standard: Tensor = Self.truncatedNormal(
-                shape, (lowest - mean) / deviation, (highest - mean) / deviation, dtype, device, generator)
-            return (standard * deviation + mean).clamped(lowest, highest)
+            let standard: Tensor = Self.truncatedNormal(shape, (lowest - mean) / deviation, (highest - mean) / deviation, device, generator)
+            return (standard * deviation + mean).clamped(lowest, highest).asType(dtype)
         case .xavierUniform(let gain):
             return Self.uniform(shape, deviation: Self.xavierDeviation(shape, gain), dtype, device, generator)
         case .xavierNormal(let gain):
@@ -93,13 +92,14 @@ extension Initializer {
         return .uniform(shape, low: -bound, high: bound, dtype: dtype, device: device, generator: generator)
     }
 
-    /// The standard normal between two bounds, by the inverse of its distribution function at uniform places.
+    /// The standard normal between two bounds, by the inverse of its distribution function at uniform places. In float64, since the
+    /// function is steep in the tails.
     private static func truncatedNormal(
-        _ shape: [Int], _ lowest: Double, _ highest: Double, _ dtype: DType, _ device: Device, _ generator: RandomGenerator?
+        _ shape: [Int], _ lowest: Double, _ highest: Double, _ device: Device, _ generator: RandomGenerator?
     ) -> Tensor {
         func distribution(_ x: Double) -> Double { (1 + erf(x / 2.0.squareRoot())) / 2 }
         let (low, high): (Double, Double) = (2 * distribution(lowest) - 1, 2 * distribution(highest) - 1)
-        let places: Tensor = .uniform(shape, low: low, high: high, dtype: dtype, device: device, generator: generator)
+        let places: Tensor = .uniform(shape, low: low, high: high, dtype: .float64, device: device, generator: generator)
         return places.erfinv() * 2.0.squareRoot()
     }
 

@@ -62,6 +62,19 @@ struct AttentionTests {
         #expect(finite)
     }
 
+    @Test(arguments: [1, 3, 8], [7, 16, 24])
+    func blocksOfAWindowEqualTheMask(window: Int, length: Int) {
+        let q: Tensor = Self.random(2, length, 4, 6, seed: 15).requiringGrad()
+        let k: Tensor = Self.random(2, length, 2, 6, seed: 16).requiringGrad()
+        let v: Tensor = Self.random(2, length, 2, 3, seed: 17).requiringGrad()
+        let age: Tensor = Tensor.arange(length).expandedDimensions(axis: 1) - Tensor.arange(length)
+        let blocks: Tensor = softmaxAttention(q, k, v, causal: true, window: window)
+        let masked: Tensor = softmaxAttention(q, k, v, mask: (age .>= 0) .&& (age .< window))
+        #expect(blocks.isClose(to: masked, absolute: 1e-12))
+        func gradientsOf(_ output: Tensor) -> [Tensor] { gradients(of: [output.square().sum()], withRespectTo: [q, k, v]) }
+        for (left, right) in zip(gradientsOf(blocks), gradientsOf(masked)) { #expect(left.isClose(to: right, absolute: 1e-12)) }
+    }
+
     @Test func additiveAndBooleanMasksAgree() {
         let (q, k, v): (Tensor, Tensor, Tensor) = (
             Self.random(2, 4, 4, 6, seed: 10), Self.random(2, 7, 2, 6, seed: 11), Self.random(2, 7, 2, 3, seed: 12)

@@ -16,6 +16,15 @@ public struct Measurements: Codable, Sendable {
         public let seed: UInt64
         public var x: [Double]
         public var y: [Double]
+
+        public init(method: String, metric: String, axis: String, seed: UInt64, x: [Double], y: [Double]) {
+            self.method = method
+            self.metric = metric
+            self.axis = axis
+            self.seed = seed
+            self.x = x
+            self.y = y
+        }
     }
 
     public private(set) var values: [Value] = []

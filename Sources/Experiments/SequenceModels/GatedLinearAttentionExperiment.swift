@@ -49,7 +49,7 @@ public struct GatedLinearAttentionExperiment: Experiment {
     }
 
     private func trials(_ scale: Scale, vocabularySize: Int) throws -> [LanguageModelTrial] {
-        let size: Int = scale == .smoke ? 32 : scale == .full ? 512 : 128
+        let size: Int = scale == .smoke ? 32 : scale == .full ? 512 : 96
         let layers: Int = scale == .full ? 12 : 2
         func model(_ mixer: MixerConfiguration) throws -> LanguageModelConfiguration {
             try LanguageModelConfiguration(vocabularySize: vocabularySize, dimensions: size, layers: layers, mixer: mixer)
@@ -65,9 +65,9 @@ public struct GatedLinearAttentionExperiment: Experiment {
     }
 
     private func characters(_ scale: Scale, _ seed: UInt64, _ context: ExperimentContext, _ measurements: inout Measurements) throws {
-        let length: Int = scale == .smoke ? 32 : scale == .full ? 2048 : 256
-        let steps: Int = scale == .smoke ? 3 : scale == .full ? 8000 : 800
-        let corpus: CharacterCorpus = try CharacterCorpus(context: 4 * length)
+        let length: Int = scale == .smoke ? 32 : scale == .full ? 2048 : 128
+        let steps: Int = scale == .smoke ? 3 : scale == .full ? 8000 : 400
+        let corpus: CharacterCorpus = try CharacterCorpus(context: 4 * length, limit: scale == .smoke ? 1000 : nil)
         let source: TextWindows = TextWindows(corpus.training, context: length, rows: scale == .smoke ? 4 : 16, seed: seed)
         let held: TextWindows = TextWindows(corpus.validation, context: length, rows: 16, seed: 0)
         let longer: TextWindows = TextWindows(corpus.validation, context: 4 * length, rows: 4, seed: 0)

@@ -85,12 +85,15 @@ struct CharacterCorpus {
     let validation: PackedTokens
     let vocabularySize: Int
 
-    init(context: Int) throws {
+    /// - Parameter limit: most validation tokens, for runs that only check that everything works.
+    init(context: Int, limit: Int? = nil) throws {
         let folder: String = try DataDirectory.standard.locate("tinyshakespeare")
         let files: [String] = try FileManager.default.contentsOfDirectory(atPath: folder).filter { $0.hasSuffix(".txt") }.sorted()
         let text: TextCorpus = try TextCorpus(contentsOf: files.map { URL(fileURLWithPath: "\(folder)/\($0)") })
         let tokenizer: CharacterTokenizer = CharacterTokenizer(corpus: text.texts.joined())
-        (training, validation) = try text.split(with: tokenizer, contextLength: context)
+        let parts: (training: PackedTokens, validation: PackedTokens) = try text.split(with: tokenizer, contextLength: context)
+        training = parts.training
+        validation = PackedTokens(parts.validation.prefix(limit ?? .max), vocabularySize: tokenizer.vocabularySize)
         vocabularySize = tokenizer.vocabularySize
     }
 }

@@ -4,7 +4,7 @@ import Torch
 ///
 /// Query head j reads key and value head ⌊j H / HQ⌋, so that several query heads may share one (grouped queries). The queries are the
 /// last T of the S positions: with `causal`, query i sees the keys up to position S − T + i, and with a `window` of W the last W of
-/// those, its own position included. A query that sees no key at all gives zeros.
+/// those, its own position included; whole sequences then cost O(T W), unless they have a mask. A query that sees no key at all gives zeros.
 /// - Parameters:
 ///   - query: `[B, T, HQ, K]`.
 ///   - key: `[B, S, H, K]`.
@@ -24,6 +24,9 @@ public func softmaxAttention(
     let (queries, keys): (Int, Int) = (query.dim(1), key.dim(1))
     let limit: Int? = window.flatMap { $0 < keys ? $0 : nil }
     precondition(!causal || queries <= keys, "causal attention of \(queries) queries to \(keys) keys")
+    if let limit, queries == keys, queries > 2 * limit, mask == nil {
+        return blockwiseWindowAttention(query, key, value, window: limit, scale: scale, dropout: dropout)
+    }
     // libtorch's own causal flag aligns queries with the first keys and does not go with a mask.
     let plain: Bool = causal && queries == keys && limit == nil && mask == nil && queries > 1
     let visible: Tensor? = causal && !plain ? causalMask(queries, keys, window: limit, device: query.device) : nil

@@ -103,7 +103,9 @@ public final class LSTM: RecurrentStack, UnaryLayer {
         let before: [Tensor] = state.map { [$0.hidden, $0.cell] } ?? [zeroState(for: x), zeroState(for: x)]
         let results: [Tensor] = lstmOp.tensors(
             x, before, orderedWeights, hasBias, layerCount, dropout, isTraining, bidirectional, true)
-        return (results[0], (results[results.count / 3], results[results.count - 1]))
+        // After a captured failure there is only a placeholder.
+        guard results.count == 3 else { return (results[0], (results[0], results[0])) }
+        return (results[0], (results[1], results[2]))
     }
 }
 

@@ -10,59 +10,55 @@ struct ParityTests {
         let reference: TorchReference = try TorchReference.make()
         for parity in ParityCase.all {
             for (dtype, tolerance) in [(DType.float64, 1e-10), (.float32, 1e-5)] {
-                for failure in try failures(of: parity, reference, dtype: dtype, tolerance: tolerance) {
-                    Issue.record("\(parity.name) \(dtype): \(failure)")
-                }
+                let run: ParityRun = try ParityRun(parity, reference, dtype: dtype)
+                for failure in run.failures(tolerance: tolerance) { Issue.record("\(parity.name) \(dtype): \(failure)") }
             }
         }
         #expect(Set(ParityCase.all.map(\.name)) == reference.caseNames)
     }
+}
 
-    private func failures(
-        of parity: ParityCase, _ reference: TorchReference, dtype: DType, tolerance: Double
-    ) throws -> [String] {
+/// What Linnet computed for a case and what torch did, by what it is.
+private struct ParityRun {
+    private var expected: [String: Tensor] = [:]
+    private var actual: [String: Tensor] = [:]
+
+    init(_ parity: ParityCase, _ reference: TorchReference, dtype: DType) throws {
         func state(_ prefix: String) -> [String: Tensor] { parity.translate(reference.named(parity.name, prefix, dtype: dtype)) }
+        func numbered(_ prefix: String) -> [Tensor] { reference.numbered(parity.name, prefix, dtype: dtype) }
         let (model, run) = parity.make()
         try model?.to(dtype: dtype).load(state("state"))
         model?.train(parity.training)
-        let inputs: [Tensor] = reference.numbered(parity.name, "in", dtype: dtype)
-        for input in inputs where dtype == input.dtype { input.requiringGrad() }
+        let inputs: [Tensor] = numbered("in")
+        for input in inputs where input.dtype == dtype { input.requiringGrad() }
         let outputs: [Tensor] = run(inputs)
+        let loss: Tensor = zip(outputs, numbered("cot")).map { ($0 * $1).sum() }.reduce(Tensor.zeros([], dtype: dtype), +)
 
-        let cotangents: [Tensor] = reference.numbered(parity.name, "cot", dtype: dtype)
-        guard outputs.count == cotangents.count else { return ["\(outputs.count) outputs, not \(cotangents.count)"] }
-        let loss: Tensor = zip(outputs, cotangents).map { ($0 * $1).sum() }.reduce(Tensor.zeros([], dtype: dtype), +)
-        let trained: [(name: String, tensor: Tensor)] = model?.namedParameters() ?? []
-        let leaves: [Tensor] = inputs.filter(\.requiresGrad) + trained.map(\.tensor)
-        let found: [Tensor] = gradients(of: [loss], withRespectTo: leaves)
-        let inputCount: Int = leaves.count - trained.count
+        for (index, tensor) in numbered("out").enumerated() { expected["output \(index)"] = tensor }
+        for (index, tensor) in numbered("grad.in").enumerated() { expected["gradient of input \(index)"] = tensor }
+        for (name, tensor) in model == nil ? [:] : state("grad.state") { expected["gradient of \(name)"] = tensor }
+        let changed: [String: Tensor] = reference.named(parity.name, "after", dtype: dtype)
+        for (name, tensor) in changed { expected["buffer \(name)"] = tensor }
 
-        var pairs: [(String, Tensor, Tensor?)] = []
-        for (index, output) in reference.numbered(parity.name, "out", dtype: dtype).enumerated() {
-            pairs.append(("output \(index)", output, outputs[index]))
+        for (index, tensor) in outputs.enumerated() { actual["output \(index)"] = tensor }
+        var leaves: [(String, Tensor)] = inputs.filter(\.requiresGrad).enumerated().map { ("input \($0)", $1) }
+        leaves += model?.namedParameters().map { ($0.name, $0.tensor) } ?? []
+        for (leaf, gradient) in zip(leaves, gradients(of: [loss], withRespectTo: leaves.map(\.1))) {
+            actual["gradient of \(leaf.0)"] = gradient
         }
-        for (index, gradient) in reference.numbered(parity.name, "grad.in", dtype: dtype).enumerated() {
-            pairs.append(("gradient of input \(index)", gradient, index < inputCount ? found[index] : nil))
+        for (name, tensor) in model?.namedBuffers() ?? [] where changed[name] != nil { actual["buffer \(name)"] = tensor }
+    }
+
+    func failures(tolerance: Double) -> [String] {
+        Set(expected.keys).union(actual.keys).sorted().compactMap { what in
+            guard let wanted = expected[what], let found = actual[what] else { return "\(what) is there on one side only" }
+            return difference(wanted, found, tolerance).map { "\(what) \($0)" }
         }
-        let parameterGradients: [String: Tensor] = Dictionary(uniqueKeysWithValues: zip(trained.map(\.name), found[inputCount...]))
-        let wanted: [String: Tensor] = trained.isEmpty ? [:] : state("grad.state")
-        for (name, gradient) in wanted { pairs.append(("gradient of \(name)", gradient, parameterGradients[name])) }
-        let buffers: [String: Tensor] = Dictionary(uniqueKeysWithValues: model?.namedBuffers().map { ($0.name, $0.tensor) } ?? [])
-        for (name, value) in reference.named(parity.name, "after", dtype: dtype) {
-            pairs.append(("buffer \(name)", value, buffers[name]))
-        }
-        var problems: [String] = pairs.compactMap { what, expected, actual in
-            difference(expected, actual, tolerance).map { "\(what) \($0)" }
-        }
-        if wanted.count != trained.count { problems.append("\(trained.count) parameters, not \(wanted.count)") }
-        return problems
     }
 
     /// What is wrong, relative to the largest entry (at least 1).
-    private func difference(_ expected: Tensor, _ actual: Tensor?, _ tolerance: Double) -> String? {
-        guard let actual else { return "is missing" }
+    private func difference(_ expected: Tensor, _ actual: Tensor, _ tolerance: Double) -> String? {
         guard expected.shape == actual.shape else { return "has shape \(actual.shape), not \(expected.shape)" }
-        if expected.count == 0 { return nil }
         let wanted: Tensor = expected.asType(.float64)
         let scale: Double = max(wanted.abs().max().item(), 1)
         let error: Double = (actual.asType(.float64) - wanted).abs().max().item()

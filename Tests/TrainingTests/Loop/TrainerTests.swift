@@ -56,7 +56,9 @@ struct TrainerTests {
 
     @Test func trainingLearns() throws {
         let losses: [Double] = try Regression().run(folder: nil, steps: 200).result.losses
-        #expect(losses.suffix(10).reduce(0, +) < 0.2 * losses.prefix(10).reduce(0, +))
+        let first: Double = losses.prefix(10).reduce(0, +)
+        let last: Double = losses.suffix(10).reduce(0, +)
+        #expect(last < first / 5)
     }
 
     @Test func aLossThatIsNotFiniteStopsWithTheLastGoodCheckpoint() throws {

@@ -1,0 +1,197 @@
+import NN
+import SequenceModels
+import Torch
+import Training
+
+/// Long memory by HiPPO matrices, on digits read pixel by pixel and on raw speech, and transfer to another sampling rate (arXiv 2110.13985).
+///
+/// Digits are read at every scale; the recordings only in the smoke test and at full scale, for one epoch of their 4096 steps takes
+/// minutes on two cores.
+public struct LSSLExperiment: Experiment {
+    public static let slug: String = "lssl"
+    public static let summary: String =
+        "LSSL with HiPPO-LegS beside a random state matrix and a GRU on sequential MNIST (14 x 14); on raw spoken digits also a CNN, and at half the sampling rate."
+
+    private static let pixels: String = "pixel accuracy"
+    private static let speech: String = "speech accuracy"
+    private static let slowed: String = "speech accuracy at half the rate, Δ doubled"
+    private static let unadapted: String = "speech accuracy at half the rate, Δ unchanged"
+    private static let parameters: String = "parameters"
+    private static let agreement: String = "convolution against recurrence (relative)"
+
+    private static let legs: String = "LSSL-f, LegS"
+    private static let random: String = "LSSL-f, random A"
+    private static let legsSpeech: String = "LSSL, LegS (speech)"
+    private static let fixedSpeech: String = "LSSL-f, LegS (speech)"
+    private static let randomSpeech: String = "LSSL-f, random A (speech)"
+    private static let gruSpeech: String = "GRU (speech)"
+    private static let convolutionSpeech: String = "1-D CNN (speech)"
+
+    public static let criteria: Criteria = Criteria(
+        gates: [
+            Gate("the trained LSSL's convolution and recurrence agree to 1e-3") { $0[legs, agreement] <= 1e-3 },
+            Gate("LegS and random A have the same number of parameters") { $0[legs, parameters] == $0[random, parameters] },
+        ],
+        claims: [
+            Claim("pixels: LegS accuracy", atLeast: 0.75) { $0[legs, pixels] },
+            Claim("pixels: LegS above random A", atLeast: 0.20) { $0[legs, pixels] - $0[random, pixels] },
+            Claim("speech: LSSL accuracy", atLeast: 0.60) { $0[legsSpeech, speech] },
+            Claim("speech: LSSL above a GRU of as many parameters", atLeast: 0.20) { $0[legsSpeech, speech] - $0[gruSpeech, speech] },
+            Claim("speech: LegS above random A, both fixed", atLeast: 0.20) { $0[fixedSpeech, speech] - $0[randomSpeech, speech] },
+            Claim("half the sampling rate with Δ doubled: accuracy gained", atLeast: -0.10) { transfer($0, slowed) },
+            Claim("half the sampling rate with Δ unchanged: accuracy lost", atLeast: 0.20) { -transfer($0, unadapted) },
+        ])
+
+    /// Change of the trained model's accuracy, where it had learned enough to lose some.
+    private static func transfer(_ seed: SeedMeasurements, _ metric: String) -> Double {
+        seed[legsSpeech, speech] >= 0.60 ? seed[legsSpeech, metric] - seed[legsSpeech, speech] : .nan
+    }
+
+    private let data: DataDirectory
+
+    public init() { self.init(data: .standard) }
+
+    init(data: DataDirectory) { self.data = data }
+
+    public func run(_ scale: Scale, context: ExperimentContext) async throws -> Measurements {
+        var measurements: Measurements = Measurements()
+        for seed in context.seeds {
+            try readPixels(scale, seed, context, &measurements)
+            if scale != .small { try hear(scale, seed, context, &measurements) }
+        }
+        return measurements
+    }
+
+    // MARK: Sequential MNIST
+
+    private func readPixels(_ scale: Scale, _ seed: UInt64, _ context: ExperimentContext, _ measurements: inout Measurements) throws {
+        let folder: String = try data.locate("mnist")
+        let train: LabelledSequences = try SequentialDigits.load(.train, folder: folder, count: scale == .smoke ? 60 : 5000)
+        let test: LabelledSequences = try SequentialDigits.load(.test, folder: folder, count: scale == .smoke ? 40 : 1500)
+        let epochs: Int = scale == .full ? 20 : 4
+        let training: SequenceClassification.Training = SequenceClassification.Training(
+            steps: scale == .smoke ? 2 : epochs * train.count / 50, rows: 50, learningRate: 4e-3)
+        let layer: LSSLConfiguration = try LSSLConfiguration(features: 32, order: 32, transition: .fixed)
+        let size: (classes: Int, layers: Int) = (10, 2)
+        for trial in [
+            lssl(Self.legs, layer, size, seed: seed), lssl(Self.random, layer, size, randomA: true, seed: seed),
+            gru("GRU", width: 32, seed: seed),
+        ] {
+            try run(trial, train, training, seed, context, &measurements)
+            measurements.record(trial.name, Self.pixels, seed: seed, trial.accuracy(test, rows: 250))
+            if trial.name == Self.legs { measurements.record(trial.name, Self.agreement, seed: seed, disagreement(trial, test)) }
+        }
+    }
+
+    /// Largest difference between the first layer's forms over its largest output.
+    private func disagreement(_ trial: SequenceClassification, _ data: LabelledSequences) -> Double {
+        guard let model = trial.model as? LSSLClassifier, let layer = model.layers.first else { return .infinity }
+        return noGrad {
+            let x: Tensor = model.encoder(data.rows(Array(0..<8)).inputs)
+            let stepped: Tensor = layer(x, mode: .recurrent)
+            return ((layer(x, mode: .parallel) - stepped).abs().max() / stepped.abs().max()).item()
+        }
+    }
+
+    // MARK: Spoken digits
+
+    private func hear(_ scale: Scale, _ seed: UInt64, _ context: ExperimentContext, _ measurements: inout Measurements) throws {
+        let digits: FreeSpokenDigits = try FreeSpokenDigits(folder: data.locate("fsdd"))
+        let length: Int = scale == .smoke ? 256 : 4096
+        let limit: Int = scale == .smoke ? 40 : .max
+        let train: LabelledSequences = try SpokenDigits.load(digits.train, length: length, count: limit)
+        let test: LabelledSequences = try SpokenDigits.load(digits.test, length: length, count: limit)
+        let training: SequenceClassification.Training = SequenceClassification.Training(
+            steps: scale == .smoke ? 2 : 6 * train.count / 32, rows: 32, learningRate: 3e-3)
+        for trial in try speechTrials(seed: seed) {
+            try run(trial, train, training, seed, context, &measurements)
+            measurements.record(trial.name, Self.speech, seed: seed, trial.accuracy(test, rows: 50))
+            guard trial.name == Self.legsSpeech, let model = trial.model as? LSSLClassifier else { continue }
+            measurements.record(trial.name, Self.unadapted, seed: seed, trial.accuracy(test.halved(), rows: 50))
+            model.rate = 2
+            measurements.record(trial.name, Self.slowed, seed: seed, trial.accuracy(test.halved(), rows: 50))
+        }
+    }
+
+    private func speechTrials(seed: UInt64) throws -> [SequenceClassification] {
+        let size: (classes: Int, layers: Int) = (10, 3)
+        let main: SequenceClassification = lssl(
+            Self.legsSpeech, try LSSLConfiguration(features: 32, order: 32, transition: .shared), size, seed: seed)
+        let fixed: LSSLConfiguration = try LSSLConfiguration(features: 32, order: 32, transition: .fixed)
+        let count: Int = main.model.parameterCount
+        return [
+            main, lssl(Self.fixedSpeech, fixed, size, seed: seed), lssl(Self.randomSpeech, fixed, size, randomA: true, seed: seed),
+            Self.matching(count) { gru(Self.gruSpeech, width: $0, seed: seed) },
+            Self.matching(count) { convolution(Self.convolutionSpeech, channels: $0, seed: seed) },
+        ]
+    }
+
+    /// The width from 4 to 96 whose model comes closest to `count` parameters.
+    private static func matching(_ count: Int, _ make: (Int) -> SequenceClassification) -> SequenceClassification {
+        let sizes: [(width: Int, distance: Int)] = (4...96).map { ($0, abs(make($0).model.parameterCount - count)) }
+        return make(sizes.min { $0.distance < $1.distance }?.width ?? 32)
+    }
+
+    // MARK: Methods
+
+    private func run(
+        _ trial: SequenceClassification, _ data: LabelledSequences, _ training: SequenceClassification.Training, _ seed: UInt64,
+        _ context: ExperimentContext, _ measurements: inout Measurements
+    ) throws {
+        let losses: [Double] = try trial.train(data, training, seed: seed, context: context)
+        measurements.record(trial.name, Self.parameters, seed: seed, Double(trial.model.parameterCount))
+        measurements.record(
+            curve: Measurements.Curve(
+                method: trial.name, metric: "training loss (nats)", axis: "step", seed: seed, x: losses.indices.map(Double.init), y: losses)
+        )
+    }
+
+    private func lssl(
+        _ name: String, _ layer: LSSLConfiguration, _ size: (classes: Int, layers: Int), randomA: Bool = false, seed: UInt64
+    ) -> SequenceClassification {
+        let generator: RandomGenerator = RandomGenerator(seed: seed)
+        var matrices: (A: Tensor, B: Tensor)?
+        if randomA {
+            let order: Int = layer.order
+            matrices = layer.measure.matrices(order: order, dtype: .float32)
+            matrices?.A = Tensor.normal([order, order], generator: RandomGenerator(seed: seed &+ 1)) / Double(order)
+        }
+        let model: LSSLClassifier = LSSLClassifier(
+            1, classes: size.classes, layers: size.layers, layer: layer, matrices: matrices, generator: generator)
+        return SequenceClassification(name: name, model: model) { model($0) }
+    }
+
+    private func gru(_ name: String, width: Int, seed: UInt64) -> SequenceClassification {
+        let model: GRUClassifier = GRUClassifier(1, classes: 10, hiddenDimensions: width, generator: RandomGenerator(seed: seed))
+        return SequenceClassification(name: name, model: model) { model($0) }
+    }
+
+    private func convolution(_ name: String, channels: Int, seed: UInt64) -> SequenceClassification {
+        let model: ConvolutionalClassifier = ConvolutionalClassifier(
+            1, classes: 10, channels: channels, receptiveField: 128, generator: RandomGenerator(seed: seed))
+        return SequenceClassification(name: name, model: model) { model($0) }
+    }
+}
+
+/// MNIST digits, averaged down to 14 × 14 and read row by row: 196 steps.
+private enum SequentialDigits {
+    static func load(_ part: MNIST.Part, folder: String, count: Int) throws -> LabelledSequences {
+        let images: LabelledImages = try MNIST.load(part, folder: folder)
+        let chosen: Range<Int> = 0..<min(count, images.count)
+        let pixels: Tensor = Tensor(chosen.flatMap { images.image($0) }, [chosen.count, 1, images.height, images.width])
+        let small: Tensor = pixels.averagePool2d(size: 2).reshaped(chosen.count, -1, 1)
+        // Mean and deviation of all of MNIST's pixels.
+        return LabelledSequences(inputs: (small - 0.1307) / 0.3081, labels: Tensor(chosen.map { Int(images.labels[$0]) }))
+    }
+}
+
+/// Recordings cut or padded about their middle, at unit power.
+private enum SpokenDigits {
+    /// - Parameter count: takes this many recordings, spread over the digits.
+    static func load(_ recordings: [FreeSpokenDigits.Recording], length: Int, count: Int) throws -> LabelledSequences {
+        let spacing: Int = max(1, recordings.count / max(1, count))
+        let chosen: [FreeSpokenDigits.Recording] = stride(from: 0, to: recordings.count, by: spacing).map { recordings[$0] }
+        let samples: [[Float]] = try chosen.map { Waveform.unitPower(Waveform.centred(try $0.waveform().mono, to: length)) }
+        return LabelledSequences(samples: samples, labels: chosen.map(\.digit))
+    }
+}
