@@ -47,6 +47,15 @@ import Torch
         }
     }
 
+    /// The trained transitions are left to the other tests: the kit draws all parameters anew, and a random T has no Thomas solution to rely on.
+    @Test(arguments: [HiPPO.legs, .legt])
+    func conformsAsASequenceMixer(_ measure: HiPPO) throws {
+        let configuration: LSSLConfiguration = try LSSLConfiguration(
+            features: 4, order: 5, channels: 2, measure: measure, transition: .fixed, smallestStep: 0.05, bias: true)
+        try SequenceMixerConformance("LSSL", dimensions: 4) { LSSL(configuration, generator: RandomGenerator(seed: 1, device: .cpu)) }
+            .checkAll()
+    }
+
     @Test func gradientsOfTheFormsAgree() throws {
         let layer: LSSL = try layer(.perFeature)
         let found: [[Tensor]] = [MixerMode.recurrent, .parallel, .chunkwise(8)].map { mode in
