@@ -45,7 +45,7 @@ struct SafetensorsMutationTests {
         try TestPaths.withTemporaryFolder { folder in
             let url: URL = folder.appendingPathComponent("base.safetensors")
             let few: [String: Tensor] = ["w": Tensor.ones([2, 3]), "b": Tensor.zeros([2], dtype: .bool)]
-            let metadata: [String: String] = Dictionary(uniqueKeysWithValues: (0..<8).map { ("key \($0)", "value") })
+            let metadata: [String: String] = Dictionary(uniqueKeysWithValues: (0..<32).map { ("key \($0)", "value") })
             try saveTensors(few, metadata: metadata, to: url)
             let first: Data = try Data(contentsOf: url)
             try saveTensors(SafetensorsSamples.everyKind(), to: url)
