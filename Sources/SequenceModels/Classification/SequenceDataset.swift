@@ -50,12 +50,11 @@ public struct SequenceDataset: Sendable {
         return SequenceDataset(values: chosen, labels: labels, length: kept.count, channels: channels, classes: classes)
     }
 
-    /// The first `count` examples.
-    public func prefix(_ count: Int) -> SequenceDataset {
+    /// `count` examples spread evenly over the set (which may be sorted by class), or all where there are fewer.
+    public func spread(_ count: Int) -> SequenceDataset {
         let kept: Int = min(count, self.count)
-        return SequenceDataset(
-            values: Array(values.prefix(kept * length * channels)), labels: Array(labels.prefix(kept)), length: length, channels: channels,
-            classes: classes)
+        let chosen: LabelledBatch = batch((0..<kept).map { $0 * self.count / kept })
+        return SequenceDataset(values: chosen.values, labels: chosen.labels, length: length, channels: channels, classes: classes)
     }
 }
 

@@ -86,6 +86,6 @@ struct TrainClassifierCommand: AsyncParsableCommand {
 
     private func limited(_ parts: (train: SequenceDataset, test: SequenceDataset)) -> (train: SequenceDataset, test: SequenceDataset) {
         guard let limit else { return parts }
-        return (parts.train.prefix(limit), parts.test.prefix(max(1, limit / 4)))
+        return (parts.train.spread(limit), parts.test.spread(max(1, limit / 4)))
     }
 }
