@@ -1,7 +1,7 @@
 // swift-tools-version: 6.1
 import PackageDescription
 
-/// A library target of Linnet with its test target's conventions; imports go downward only (Documentation/Architecture.md).
+// Targets in import order: imports go downward only (Documentation/Architecture.md).
 let package = Package(
     name: "linnet",
     platforms: [.macOS(.v15)],
