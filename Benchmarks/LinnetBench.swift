@@ -3,7 +3,12 @@ import Foundation
 /// `linnet-bench NAME...` runs the named benchmarks; without a name it lists them.
 @main
 struct LinnetBench {
-    private static var benchmarks: [any Benchmark.Type] { [OverheadBenchmark.self, AdamWStepBenchmark.self] }
+    private static var benchmarks: [any Benchmark.Type] {
+        [
+            OverheadBenchmark.self,
+            AdamWStepBenchmark.self,
+        ]
+    }
 
     static func main() {
         let names: [String] = Array(CommandLine.arguments.dropFirst())

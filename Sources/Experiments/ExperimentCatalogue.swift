@@ -4,7 +4,9 @@ import Training
 public enum ExperimentCatalogue {
     /// In alphabetical order of their slugs.
     public static let all: [any Experiment.Type] = [
-        DeltaNetExperiment.self, GatedLinearAttentionExperiment.self, LSSLExperiment.self,
+        DeltaNetExperiment.self,
+        GatedLinearAttentionExperiment.self,
+        LSSLExperiment.self,
     ]
 
     public static var slugs: [String] { all.map { $0.slug } }

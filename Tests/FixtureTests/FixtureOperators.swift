@@ -3,11 +3,28 @@ enum FixtureOperators {
     static let harness: FixtureHarness = FixtureHarness(operators: operators, pending: pending)
 
     static let operators: [FixtureOperator] =
-        layerFunctionOperators + linearAttentionOperators + stateSpaceOperators + layerOperators + optimizerOperators
+        layerFunctionOperators
+        + linearAttentionOperators
+        + stateSpaceOperators
+        + layerOperators
+        + optimizerOperators
 
     /// Operators of later issues; each leaves this list when its handler joins ``operators``.
     static let pending: [String] = [
-        "gated_delta_rule", "hf_bert", "hf_gpt2", "hf_llama", "hgrn", "layer_gated_deltanet", "layer_hgrn", "layer_lightnet", "layer_mamba",
-        "layer_mom", "lightnet", "mamba_scan", "optim_galore", "optim_lamb", "optim_lars",
+        "gated_delta_rule",
+        "hf_bert",
+        "hf_gpt2",
+        "hf_llama",
+        "hgrn",
+        "layer_gated_deltanet",
+        "layer_hgrn",
+        "layer_lightnet",
+        "layer_mamba",
+        "layer_mom",
+        "lightnet",
+        "mamba_scan",
+        "optim_galore",
+        "optim_lamb",
+        "optim_lars",
     ]
 }

@@ -66,28 +66,34 @@ public struct LSSLExperiment: Experiment {
 
     private func readPixels(_ scale: Scale, _ seed: UInt64, _ context: ExperimentContext, _ measurements: inout Measurements) throws {
         let folder: String = try data.locate("mnist")
-        let train: LabelledSequences = try SequentialDigits.load(.train, folder: folder, count: scale == .smoke ? 60 : 5000)
-        let test: LabelledSequences = try SequentialDigits.load(.test, folder: folder, count: scale == .smoke ? 40 : 1500)
-        let epochs: Int = scale == .full ? 20 : 4
-        let training: SequenceClassification.Training = SequenceClassification.Training(
-            steps: scale == .smoke ? 2 : epochs * train.count / 50, rows: 50, learningRate: 4e-3)
+        let train: SequenceDataset = try Self.pixels(.train, folder: folder, count: scale == .smoke ? 60 : 5000)
+        let test: SequenceDataset = try Self.pixels(.test, folder: folder, count: scale == .smoke ? 40 : 1500)
+        let settings: ClassifierTrial.Settings =
+            scale == .smoke
+            ? ClassifierTrial.Settings(steps: 2, rows: 50, learningRate: 4e-3)
+            : .epochs(scale == .full ? 20 : 4, over: train, rows: 50, learningRate: 4e-3)
         let layer: LSSLConfiguration = try LSSLConfiguration(features: 32, order: 32, transition: .fixed)
         let size: (classes: Int, layers: Int) = (10, 2)
         for trial in [
             lssl(Self.legs, layer, size, seed: seed), lssl(Self.random, layer, size, randomA: true, seed: seed),
             gru("GRU", width: 32, seed: seed),
         ] {
-            try run(trial, train, training, seed, context, &measurements)
+            try run(trial, train, settings, seed, context, &measurements)
             measurements.record(trial.name, Self.pixels, seed: seed, trial.accuracy(test, rows: 250))
             if trial.name == Self.legs { measurements.record(trial.name, Self.agreement, seed: seed, disagreement(trial, test)) }
         }
     }
 
+    /// With the mean and deviation of all of MNIST's pixels.
+    private static func pixels(_ part: MNIST.Part, folder: String, count: Int) throws -> SequenceDataset {
+        try SequenceDataset.sequentialDigits(part, folder: folder, limit: count).standardized(mean: 0.1307, deviation: 0.3081)
+    }
+
     /// Largest difference between the first layer's forms over its largest output.
-    private func disagreement(_ trial: SequenceClassification, _ data: LabelledSequences) -> Double {
+    private func disagreement(_ trial: ClassifierTrial, _ data: SequenceDataset) -> Double {
         guard let model = trial.model as? LSSLClassifier, let layer = model.layers.first else { return .infinity }
         return noGrad {
-            let x: Tensor = model.encoder(data.rows(Array(0..<8)).inputs)
+            let x: Tensor = model.encoder(data.batch(0..<8).tensors().inputs)
             let stepped: Tensor = layer(x, mode: .recurrent)
             return ((layer(x, mode: .parallel) - stepped).abs().max() / stepped.abs().max()).item()
         }
@@ -96,59 +102,49 @@ public struct LSSLExperiment: Experiment {
     // MARK: Spoken digits
 
     private func hear(_ scale: Scale, _ seed: UInt64, _ context: ExperimentContext, _ measurements: inout Measurements) throws {
-        let digits: FreeSpokenDigits = try FreeSpokenDigits(folder: data.locate("fsdd"))
-        let length: Int = scale == .smoke ? 256 : 4096
-        let limit: Int = scale == .smoke ? 40 : .max
-        let train: LabelledSequences = try SpokenDigits.load(digits.train, length: length, count: limit)
-        let test: LabelledSequences = try SpokenDigits.load(digits.test, length: length, count: limit)
-        let training: SequenceClassification.Training = SequenceClassification.Training(
-            steps: scale == .smoke ? 2 : 6 * train.count / 32, rows: 32, learningRate: 3e-3)
+        let (all, held): (SequenceDataset, SequenceDataset) = try SequenceDataset.spokenDigits(
+            folder: data.locate("fsdd"), length: scale == .smoke ? 256 : 4096)
+        let (train, test): (SequenceDataset, SequenceDataset) = scale == .smoke ? (all.spread(40), held.spread(40)) : (all, held)
+        let settings: ClassifierTrial.Settings =
+            scale == .smoke
+            ? ClassifierTrial.Settings(steps: 2, rows: 32, learningRate: 3e-3)
+            : .epochs(6, over: train, rows: 32, learningRate: 3e-3)
         for trial in try speechTrials(seed: seed) {
-            try run(trial, train, training, seed, context, &measurements)
+            try run(trial, train, settings, seed, context, &measurements)
             measurements.record(trial.name, Self.speech, seed: seed, trial.accuracy(test, rows: 50))
             guard trial.name == Self.legsSpeech, let model = trial.model as? LSSLClassifier else { continue }
-            measurements.record(trial.name, Self.unadapted, seed: seed, trial.accuracy(test.halved(), rows: 50))
+            measurements.record(trial.name, Self.unadapted, seed: seed, trial.accuracy(test.decimated(2), rows: 50))
             model.rate = 2
-            measurements.record(trial.name, Self.slowed, seed: seed, trial.accuracy(test.halved(), rows: 50))
+            measurements.record(trial.name, Self.slowed, seed: seed, trial.accuracy(test.decimated(2), rows: 50))
         }
     }
 
-    private func speechTrials(seed: UInt64) throws -> [SequenceClassification] {
+    private func speechTrials(seed: UInt64) throws -> [ClassifierTrial] {
         let size: (classes: Int, layers: Int) = (10, 3)
-        let main: SequenceClassification = lssl(
+        let main: ClassifierTrial = lssl(
             Self.legsSpeech, try LSSLConfiguration(features: 32, order: 32, transition: .shared), size, seed: seed)
         let fixed: LSSLConfiguration = try LSSLConfiguration(features: 32, order: 32, transition: .fixed)
         let count: Int = main.model.parameterCount
         return [
             main, lssl(Self.fixedSpeech, fixed, size, seed: seed), lssl(Self.randomSpeech, fixed, size, randomA: true, seed: seed),
-            Self.matching(count) { gru(Self.gruSpeech, width: $0, seed: seed) },
-            Self.matching(count) { convolution(Self.convolutionSpeech, channels: $0, seed: seed) },
+            ClassifierTrial.matching(count, widths: 4...96) { gru(Self.gruSpeech, width: $0, seed: seed) },
+            ClassifierTrial.matching(count, widths: 4...96) { convolution(Self.convolutionSpeech, channels: $0, seed: seed) },
         ]
-    }
-
-    /// The width from 4 to 96 whose model comes closest to `count` parameters.
-    private static func matching(_ count: Int, _ make: (Int) -> SequenceClassification) -> SequenceClassification {
-        let sizes: [(width: Int, distance: Int)] = (4...96).map { ($0, abs(make($0).model.parameterCount - count)) }
-        return make(sizes.min { $0.distance < $1.distance }?.width ?? 32)
     }
 
     // MARK: Methods
 
     private func run(
-        _ trial: SequenceClassification, _ data: LabelledSequences, _ training: SequenceClassification.Training, _ seed: UInt64,
+        _ trial: ClassifierTrial, _ data: SequenceDataset, _ settings: ClassifierTrial.Settings, _ seed: UInt64,
         _ context: ExperimentContext, _ measurements: inout Measurements
     ) throws {
-        let losses: [Double] = try trial.train(data, training, seed: seed, context: context)
+        measurements.record(curve: try trial.train(data, settings, seed: seed, context: context))
         measurements.record(trial.name, Self.parameters, seed: seed, Double(trial.model.parameterCount))
-        measurements.record(
-            curve: Measurements.Curve(
-                method: trial.name, metric: "training loss (nats)", axis: "step", seed: seed, x: losses.indices.map(Double.init), y: losses)
-        )
     }
 
     private func lssl(
         _ name: String, _ layer: LSSLConfiguration, _ size: (classes: Int, layers: Int), randomA: Bool = false, seed: UInt64
-    ) -> SequenceClassification {
+    ) -> ClassifierTrial {
         let generator: RandomGenerator = RandomGenerator(seed: seed)
         var matrices: (A: Tensor, B: Tensor)?
         if randomA {
@@ -158,40 +154,17 @@ public struct LSSLExperiment: Experiment {
         }
         let model: LSSLClassifier = LSSLClassifier(
             1, classes: size.classes, layers: size.layers, layer: layer, matrices: matrices, generator: generator)
-        return SequenceClassification(name: name, model: model) { model($0) }
+        return ClassifierTrial(name: name, model: model) { model($0) }
     }
 
-    private func gru(_ name: String, width: Int, seed: UInt64) -> SequenceClassification {
+    private func gru(_ name: String, width: Int, seed: UInt64) -> ClassifierTrial {
         let model: GRUClassifier = GRUClassifier(1, classes: 10, hiddenDimensions: width, generator: RandomGenerator(seed: seed))
-        return SequenceClassification(name: name, model: model) { model($0) }
+        return ClassifierTrial(name: name, model: model) { model($0) }
     }
 
-    private func convolution(_ name: String, channels: Int, seed: UInt64) -> SequenceClassification {
+    private func convolution(_ name: String, channels: Int, seed: UInt64) -> ClassifierTrial {
         let model: ConvolutionalClassifier = ConvolutionalClassifier(
             1, classes: 10, channels: channels, receptiveField: 128, generator: RandomGenerator(seed: seed))
-        return SequenceClassification(name: name, model: model) { model($0) }
-    }
-}
-
-/// MNIST digits, averaged down to 14 × 14 and read row by row: 196 steps.
-private enum SequentialDigits {
-    static func load(_ part: MNIST.Part, folder: String, count: Int) throws -> LabelledSequences {
-        let images: LabelledImages = try MNIST.load(part, folder: folder)
-        let chosen: Range<Int> = 0..<min(count, images.count)
-        let pixels: Tensor = Tensor(chosen.flatMap { images.image($0) }, [chosen.count, 1, images.height, images.width])
-        let small: Tensor = pixels.averagePool2d(size: 2).reshaped(chosen.count, -1, 1)
-        // Mean and deviation of all of MNIST's pixels.
-        return LabelledSequences(inputs: (small - 0.1307) / 0.3081, labels: Tensor(chosen.map { Int(images.labels[$0]) }))
-    }
-}
-
-/// Recordings cut or padded about their middle, at unit power.
-private enum SpokenDigits {
-    /// - Parameter count: takes this many recordings, spread over the digits.
-    static func load(_ recordings: [FreeSpokenDigits.Recording], length: Int, count: Int) throws -> LabelledSequences {
-        let spacing: Int = max(1, recordings.count / max(1, count))
-        let chosen: [FreeSpokenDigits.Recording] = stride(from: 0, to: recordings.count, by: spacing).map { recordings[$0] }
-        let samples: [[Float]] = try chosen.map { Waveform.unitPower(Waveform.centred(try $0.waveform().mono, to: length)) }
-        return LabelledSequences(samples: samples, labels: chosen.map(\.digit))
+        return ClassifierTrial(name: name, model: model) { model($0) }
     }
 }

@@ -32,7 +32,7 @@ struct LanguageModelTrial {
                 loss: { loss(model, $0) }
             ).run()
         }
-        return (model, curve(result.losses, seed: seed))
+        return (model, Measurements.Curve(method: name, losses: result.losses, seed: seed))
     }
 
     /// Trains by the cross-entropy of the batches' targets.
@@ -40,17 +40,6 @@ struct LanguageModelTrial {
         on source: some BatchSource<TokenBatch>, steps: Int, learningRate: Double, seed: UInt64, context: ExperimentContext
     ) throws -> (model: LanguageModel, curve: Measurements.Curve) {
         try train(on: source, steps: steps, learningRate: learningRate, seed: seed, context: context) { $0.loss($1) }
-    }
-
-    private func curve(_ losses: [Double], seed: UInt64) -> Measurements.Curve {
-        let width: Int = max(1, losses.count / 50)
-        let starts: [Int] = Array(stride(from: 0, to: losses.count, by: width))
-        let means: [Double] = starts.map { start in
-            let window: ArraySlice<Double> = losses[start..<min(start + width, losses.count)]
-            return window.reduce(0, +) / Double(window.count)
-        }
-        return Measurements.Curve(
-            method: name, metric: "training loss (nats)", axis: "step", seed: seed, x: starts.map { Double($0 + width / 2) }, y: means)
     }
 }
 

@@ -21,7 +21,7 @@ public struct ClassifierTraining: Codable, Sendable {
     ///   - network: what is trained.
     ///   - forward: logits `[B, classes]` of sequences `[B, T, D]`.
     ///   - train: sequences to train on.
-    ///   - test: sequences to validate on.
+    ///   - test: sequences to validate on; nil validates never.
     ///   - groups: how the parameters are trained; nil trains all alike.
     ///   - description: the network's configuration as JSON, which a checkpoint of another network is told apart by.
     ///   - folder: gets the checkpoints; nil keeps none.
@@ -30,7 +30,7 @@ public struct ClassifierTraining: Codable, Sendable {
     ///   - progress: how progress is shown.
     @discardableResult
     public func run(
-        _ network: Module, forward: @escaping (Tensor) -> Tensor, train: SequenceDataset, test: SequenceDataset,
+        _ network: Module, forward: @escaping (Tensor) -> Tensor, train: SequenceDataset, test: SequenceDataset?,
         groups: [ParameterGroup]? = nil, description: String = "{}", folder: URL? = nil, resume: Bool = false,
         sink: any MetricSink = MetricFanOut([]), progress: ProgressStyle = .automatic()
     ) throws -> TrainingResult {
@@ -43,9 +43,11 @@ public struct ClassifierTraining: Codable, Sendable {
             source: ShuffledExamples(train, rows: rows, seed: trainer.seed), configuration: trainer,
             folder: folder?.appendingPathComponent("checkpoints", isDirectory: true),
             description: #"{"network":\#(description),"training":\#(settings)}"#, sink: sink, progress: progress,
-            validation: {
-                let score: ClassifierScore = ClassifierScore(test, rows: rows, forward: forward)
-                return ["loss": score.loss, "accuracy": score.accuracy]
+            validation: test.map { test in
+                {
+                    let score: ClassifierScore = ClassifierScore(test, rows: rows, forward: forward)
+                    return ["loss": score.loss, "accuracy": score.accuracy]
+                }
             },
             loss: { batch in
                 let (inputs, labels) = batch.tensors()

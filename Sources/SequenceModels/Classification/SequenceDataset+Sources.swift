@@ -15,23 +15,22 @@ extension SequenceDataset {
             values: values, labels: recordings.map { Int32($0.digit) }, length: length, channels: 1, classes: (0..<10).map(String.init))
     }
 
-    /// MNIST read pixel by pixel, average-pooled by 2 to 14 × 14, so 196 steps of one channel in 0 … 1.
+    /// MNIST read pixel by pixel, averaged down to 14 × 14, so 196 steps of one channel in 0 … 1.
     public static func sequentialDigits(_ part: MNIST.Part, folder: String, limit: Int? = nil) throws -> SequenceDataset {
-        let images: LabelledImages = try MNIST.load(part, folder: folder)
-        let count: Int = min(limit ?? images.count, images.count)
-        let values: [Float] = (0..<count).flatMap { halved(images.image($0), width: images.width, height: images.height) }
-        return SequenceDataset(
-            values: values, labels: images.labels.prefix(count).map { Int32($0) }, length: images.width * images.height / 4, channels: 1,
-            classes: (0..<10).map(String.init))
+        images(try MNIST.load(part, folder: folder), side: 14, limit: limit)
     }
 
-    private static func halved(_ image: [Float], width: Int, height: Int) -> [Float] {
-        (0..<height / 2).flatMap { row in
-            (0..<width / 2).map { column in
-                let corner: Int = 2 * row * width + 2 * column
-                return (image[corner] + image[corner + 1] + image[corner + width] + image[corner + width + 1]) / 4
-            }
+    /// Images read pixel by pixel in row-major order, `side · side` steps of all channels in 0 … 1; the first `limit` of them.
+    public static func images(_ images: LabelledImages, side: Int, limit: Int? = nil) -> SequenceDataset {
+        let count: Int = min(limit ?? images.count, images.count)
+        let pixels: Int = side * side
+        let values: [Float] = (0..<count).flatMap { index in
+            let planes: [Float] = images.image(index, resizedTo: side)
+            return (0..<pixels).flatMap { pixel in (0..<images.channels).map { planes[$0 * pixels + pixel] } }
         }
+        return SequenceDataset(
+            values: values, labels: images.labels.prefix(count).map { Int32($0) }, length: pixels, channels: images.channels,
+            classes: (0...Int(images.labels.max() ?? 0)).map(String.init))
     }
 
     /// Recordings in one subfolder for each class, resampled to `rate`, cut or padded to `length` samples, scaled to unit RMS.

@@ -50,6 +50,12 @@ public struct SequenceDataset: Sendable {
         return SequenceDataset(values: chosen, labels: labels, length: kept.count, channels: channels, classes: classes)
     }
 
+    /// The values shifted and scaled, one mean and deviation for all channels.
+    public func standardized(mean: Float, deviation: Float) -> SequenceDataset {
+        SequenceDataset(
+            values: values.map { ($0 - mean) / deviation }, labels: labels, length: length, channels: channels, classes: classes)
+    }
+
     /// `count` examples spread evenly over the set (which may be sorted by class), or all where there are fewer.
     public func spread(_ count: Int) -> SequenceDataset {
         let kept: Int = min(count, self.count)

@@ -1,7 +1,7 @@
 import NN
 import Torch
 
-extension LanguageModel {
+extension CausalLanguageModel {
     /// Continues a prompt token by token.
     ///
     /// The prompt is read chunkwise and each new token by the mixers' step form, so that recurrent mixers need the same time and memory for
@@ -25,9 +25,8 @@ extension LanguageModel {
     }
 
     private func continued(_ prompt: [Int], limit: Int, sampler: Sampler, stop: Set<Int>, onToken: (Int) -> Bool) -> [Int] {
-        let device: Device = embedding.weight.device
         var state: LanguageModelState? = initialState(batch: 1)
-        let read: Tensor = self(Tensor(prompt, [1, prompt.count], device: device), state: &state)
+        let read: Tensor = self(Tensor(prompt, [1, prompt.count], device: device), mask: nil, state: &state, mode: nil)
         guard var state else { preconditionFailure("the model dropped its state") }
         var logits: Tensor = read.selected(axis: 1, index: prompt.count - 1)
         var added: [Int] = []

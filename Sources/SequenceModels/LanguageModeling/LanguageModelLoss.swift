@@ -3,10 +3,10 @@ import NN
 import Torch
 import Training
 
-extension LanguageModel {
+extension CausalLanguageModel {
     /// Mean cross-entropy of the wanted tokens, in nats.
     public func loss(_ batch: TokenBatch) -> Tensor {
-        let (tokens, targets) = batch.tensors(device: embedding.weight.device)
+        let (tokens, targets) = batch.tensors(device: device)
         return crossEntropy(self(tokens).flattened(from: 0, to: 1), targets.flattened(), ignoredIndex: Int(TokenBatch.ignored))
     }
 
@@ -35,7 +35,7 @@ extension LanguageModel {
         var asked: Int = 0
         noGrad {
             for batch in batches {
-                let (tokens, targets) = batch.tensors(device: embedding.weight.device)
+                let (tokens, targets) = batch.tensors(device: device)
                 let hits: Tensor = (self(tokens).argMax(axis: -1) .== targets)
                 right += hits.sum().item(Int.self)
                 asked += batch.targets.count { $0 != TokenBatch.ignored }

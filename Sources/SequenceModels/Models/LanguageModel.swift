@@ -2,7 +2,7 @@ import NN
 import Torch
 
 /// A decoder language model: embedding, blocks of any mixer, final norm and head.
-public final class LanguageModel: Module {
+public final class LanguageModel: Module, CausalLanguageModel {
     public let configuration: LanguageModelConfiguration
     @ModuleInfo public var embedding: Embedding
     @ModuleInfo public var blocks: [SequenceBlock]
@@ -26,11 +26,8 @@ public final class LanguageModel: Module {
         initializeNormal()
     }
 
-    /// Logits `[B, T, V]` of tokens `[B, T]` (int64), without a state.
-    public func callAsFunction(_ tokens: Tensor, mask: Tensor? = nil, mode: MixerMode? = nil) -> Tensor {
-        var state: LanguageModelState? = nil
-        return self(tokens, mask: mask, state: &state, mode: mode)
-    }
+    public var vocabularySize: Int { configuration.vocabularySize }
+    public var device: Device { embedding.weight.device }
 
     /// Logits `[B, T, V]`; continues from a state and leaves the new one in it.
     public func callAsFunction(_ tokens: Tensor, mask: Tensor? = nil, state: inout LanguageModelState?, mode: MixerMode? = nil) -> Tensor {
@@ -67,9 +64,4 @@ public final class LanguageModel: Module {
     public func stateBytes(batch: Int, length: Int) -> Int {
         blocks.reduce(0) { $0 + $1.mixer.stateBytes(batch: batch, length: length) }
     }
-}
-
-/// One mixer state for each layer; a copy forks the generation.
-public struct LanguageModelState {
-    public var layers: [MixerState]
 }

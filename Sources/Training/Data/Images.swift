@@ -57,6 +57,20 @@ public struct LabelledImages: Sendable, Equatable {
         pixels[index * imageSize..<(index + 1) * imageSize].map { Float($0) / 255 }
     }
 
+    /// Image `index`, [channels, side, side], each pixel the mean of the area that it covers in the original.
+    public func image(_ index: Int, resizedTo side: Int) -> [Float] {
+        precondition(side > 0, "an image of \(side) pixels to a side")
+        let (columns, rows): ([AreaWeights], [AreaWeights]) = (
+            AreaWeights.all(from: width, to: side), AreaWeights.all(from: height, to: side)
+        )
+        let source: [Float] = image(index)
+        return (0..<channels).flatMap { channel in
+            rows.flatMap { row in
+                columns.map { column in row.mean { y in column.mean { x in source[(channel * height + y) * width + x] } } }
+            }
+        }
+    }
+
     /// The CIFAR-10 binary format: records of a label and 3 x 32 x 32 bytes, plane by plane; plain or gzip's.
     public static func cifar10(path: String) throws -> LabelledImages {
         let bytes = try Gzip.readFile(path)
@@ -75,6 +89,47 @@ public struct LabelledImages: Sendable, Equatable {
             pixels.append(contentsOf: bytes[start + 1..<start + record])
         }
         return LabelledImages(channels: 3, height: 32, width: 32, labels: labels, pixels: pixels)
+    }
+}
+
+/// What one pixel of a resized row takes from the original's: neighbours with the shares that they have in it, which sum to 1.
+private struct AreaWeights {
+    let first: Int
+    let shares: [Float]
+
+    static func all(from size: Int, to target: Int) -> [AreaWeights] {
+        (0..<target).map { index in
+            let (start, end): (Double, Double) = (Double(index * size) / Double(target), Double((index + 1) * size) / Double(target))
+            let covered: Range<Int> = Int(start)..<min(size, Int(end.rounded(.up)))
+            let shares: [Float] = covered.map { Float((min(end, Double($0 + 1)) - max(start, Double($0))) / (end - start)) }
+            return AreaWeights(first: covered.lowerBound, shares: shares)
+        }
+    }
+
+    func mean(_ value: (Int) -> Float) -> Float {
+        shares.indices.reduce(0) { $0 + shares[$1] * value(first + $1) }
+    }
+}
+
+/// The CIFAR-10 photographs.
+public enum CIFAR10 {
+    public enum Part: String, Sendable { case train, test }
+
+    /// Reads one part from the set's folder (`DataDirectory.locate("cifar10")`): every file whose name begins with `train` or `data_batch`,
+    /// respectively `test`, in the order of their names.
+    public static func load(_ part: Part, folder: String) throws -> LabelledImages {
+        let prefixes: [String] = part == .train ? ["train", "data_batch"] : ["test"]
+        let entries: [String]
+        do { entries = try FileManager.default.contentsOfDirectory(atPath: folder).sorted() } catch {
+            throw DataFormatError(path: folder, "is not a folder that can be read")
+        }
+        let files: [String] = entries.filter { name in
+            (name.hasSuffix(".bin") || name.hasSuffix(".bin.gz")) && prefixes.contains { name.hasPrefix($0) }
+        }
+        guard !files.isEmpty else { throw DataFormatError(path: folder, "has no \(prefixes[0])*.bin with CIFAR-10 records") }
+        let parts: [LabelledImages] = try files.map { try LabelledImages.cifar10(path: "\(folder)/\($0)") }
+        return LabelledImages(
+            channels: 3, height: 32, width: 32, labels: parts.flatMap(\.labels), pixels: parts.flatMap(\.pixels))
     }
 }
 
