@@ -14,6 +14,10 @@ enum AdamWStepBenchmark: Benchmark {
 
     static func run() throws {
         Threads.count = 1
+        try onOneProcessor(compareAll)
+    }
+
+    private static func compareAll() throws {
         let peer: PythonPeer = try PythonPeer(script: "adamw.py")
         print("200 tensors of    Linnet us   " + variants.map { "torch \($0) us (ratio)" }.joined(separator: "   "))
         for size in [8, 32, 64] {

@@ -18,6 +18,10 @@ enum OverheadBenchmark: Benchmark {
 
     static func run() throws {
         Threads.count = 1
+        try onOneProcessor(compareAll)
+    }
+
+    private static func compareAll() throws {
         let peer: PythonPeer = try PythonPeer(script: "overhead.py")
         print("case              Linnet us   Python us   ratio   target")
         for item in [multiplication(), fiveLayers()] {
