@@ -25,6 +25,7 @@ public struct LSSLExperiment: Experiment {
     private static let fixedSpeech: String = "LSSL-f, LegS (speech)"
     private static let randomSpeech: String = "LSSL-f, random A (speech)"
     private static let gruSpeech: String = "GRU (speech)"
+    private static let lstmSpeech: String = "LSTM (speech)"
     private static let convolutionSpeech: String = "1-D CNN (speech)"
 
     public static let criteria: Criteria = Criteria(
@@ -57,7 +58,7 @@ public struct LSSLExperiment: Experiment {
         var measurements: Measurements = Measurements()
         for seed in context.seeds {
             try readPixels(scale, seed, context, &measurements)
-            if scale != .small { try hear(scale, seed, context, &measurements) }
+            try hear(scale, seed, context, &measurements)
         }
         return measurements
     }
@@ -128,6 +129,7 @@ public struct LSSLExperiment: Experiment {
         return [
             main, lssl(Self.fixedSpeech, fixed, size, seed: seed), lssl(Self.randomSpeech, fixed, size, randomA: true, seed: seed),
             ClassifierTrial.matching(count, widths: 4...96) { gru(Self.gruSpeech, width: $0, seed: seed) },
+            ClassifierTrial.matching(count, widths: 4...96) { lstm(Self.lstmSpeech, width: $0, seed: seed) },
             ClassifierTrial.matching(count, widths: 4...96) { convolution(Self.convolutionSpeech, channels: $0, seed: seed) },
         ]
     }
@@ -158,7 +160,14 @@ public struct LSSLExperiment: Experiment {
     }
 
     private func gru(_ name: String, width: Int, seed: UInt64) -> ClassifierTrial {
-        let model: GRUClassifier = GRUClassifier(1, classes: 10, hiddenDimensions: width, generator: RandomGenerator(seed: seed))
+        let generator: RandomGenerator = RandomGenerator(seed: seed)
+        let model: RecurrentClassifier<GRU> = RecurrentClassifier(GRU(1, width, generator: generator), classes: 10, generator: generator)
+        return ClassifierTrial(name: name, model: model) { model($0) }
+    }
+
+    private func lstm(_ name: String, width: Int, seed: UInt64) -> ClassifierTrial {
+        let generator: RandomGenerator = RandomGenerator(seed: seed)
+        let model: RecurrentClassifier<LSTM> = RecurrentClassifier(LSTM(1, width, generator: generator), classes: 10, generator: generator)
         return ClassifierTrial(name: name, model: model) { model($0) }
     }
 

@@ -1,15 +1,15 @@
 import NN
 import Torch
 
-/// A baseline for whole sequences: gated recurrent units over the raw input, mean over time, linear head.
-public final class GRUClassifier: Module {
-    public let recurrence: GRU
+/// A baseline for whole sequences: a recurrent network (``GRU`` or ``LSTM``) over the raw input, mean over time, linear head.
+public final class RecurrentClassifier<Recurrence: RecurrentStack & UnaryLayer>: Module {
+    public let recurrence: Recurrence
     public let head: Linear
     private let pool: MeanPool = MeanPool()
 
-    public init(_ inputDimensions: Int, classes: Int, hiddenDimensions: Int, layers: Int = 1, generator: RandomGenerator? = nil) {
-        recurrence = GRU(inputDimensions, hiddenDimensions, layers: layers, generator: generator)
-        head = Linear(hiddenDimensions, classes, generator: generator)
+    public init(_ recurrence: Recurrence, classes: Int, generator: RandomGenerator? = nil) {
+        self.recurrence = recurrence
+        head = Linear(recurrence.hiddenDimensions * (recurrence.bidirectional ? 2 : 1), classes, generator: generator)
         super.init()
     }
 

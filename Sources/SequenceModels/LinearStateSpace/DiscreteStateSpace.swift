@@ -48,12 +48,22 @@ public struct DiscreteStateSpace {
     ///   - initialState: `[B, H, N]`, zeros without one.
     ///   - columns: the Krylov matrix `[H, N, L]` of (A, B) where it is already known.
     public func convolve(_ input: Tensor, initialState: Tensor? = nil, columns: Tensor? = nil) -> (output: Tensor, state: Tensor) {
-        let length: Int = input.dim(-1)
-        let columns: Tensor = columns ?? krylov(A: A, B: B, length: length)
+        let columns: Tensor = columns ?? krylov(A: A, B: B, length: input.dim(-1))
+        return (
+            convolved(input, initialState: initialState, columns: columns),
+            lastState(after: input, initialState: initialState, columns: columns)
+        )
+    }
+
+    /// The outputs of ``convolve(_:initialState:columns:)`` alone: all that is wanted of a sequence that is not continued.
+    func convolved(_ input: Tensor, initialState: Tensor? = nil, columns: Tensor) -> Tensor {
         let driven: Tensor = causalConvolution(input, kernel: C.matmul(columns).asType(input.dtype))
+        return initialState.map { driven + freeOutput($0, length: input.dim(-1)) } ?? driven
+    }
+
+    private func lastState(after input: Tensor, initialState: Tensor?, columns: Tensor) -> Tensor {
         let written: Tensor = einsum("hnl,bhl->bhn", columns.flipped(axes: [-1]).asType(input.dtype), input)
-        guard let initialState else { return (driven, written) }
-        return (driven + freeOutput(initialState, length: length), written + decayed(initialState, steps: length))
+        return initialState.map { written + decayed($0, steps: input.dim(-1)) } ?? written
     }
 
     /// `C Ā^(t+1) x_{-1}` for `t < length`: what an initial state contributes, `[B, H, M, L]`.

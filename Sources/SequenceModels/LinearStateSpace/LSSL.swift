@@ -76,7 +76,7 @@ public final class LSSL: Module, SequenceMixer {
 
     public func callAsFunction(_ x: Tensor, mask: Tensor?, state: inout MixerState?, mode: MixerMode?) -> Tensor {
         let u: Tensor = x.swappedAxes(1, 2).asType(Self.stateType(for: x.dtype))
-        let result: (output: Tensor, state: Tensor) = run(u, state: state?.recurrent["x"], mask: mask, mode: mode)
+        let result: (output: Tensor, state: Tensor?) = run(u, state: state?.recurrent["x"], mask: mask, mode: mode)
         if var next = state {
             next.recurrent["x"] = result.state
             next.offset += x.dim(1)
@@ -97,8 +97,8 @@ public final class LSSL: Module, SequenceMixer {
 
 // The state-space part in its forms.
 extension LSSL {
-    /// `u: [B, H, T]` to outputs `[B, H, M, T]` (without D) and the last state.
-    private func run(_ u: Tensor, state: Tensor?, mask: Tensor?, mode: MixerMode?) -> (output: Tensor, state: Tensor) {
+    /// `u: [B, H, T]` to outputs `[B, H, M, T]` (without D) and the last state, which is nil where there was none and none had to be computed.
+    private func run(_ u: Tensor, state: Tensor?, mask: Tensor?, mode: MixerMode?) -> (output: Tensor, state: Tensor?) {
         let matrices: (A: Tensor, B: Tensor) = transition.discretized()
         let system: DiscreteStateSpace = DiscreteStateSpace(A: matrices.A, B: matrices.B, C: C.asType(matrices.A.dtype))
         let start: Tensor? = state.flatMap { isZero($0) ? nil : $0 }
@@ -114,6 +114,10 @@ extension LSSL {
         }
         // A gap in the middle of a continued sequence moves the decay of its state; only the recurrence knows how.
         if piece == 0 || (mask != nil && start != nil) { return system.recur(u, initialState: start, mask: mask) }
+        if state == nil, piece >= length {
+            func outputs(_ u: Tensor) -> Tensor { system.convolved(u, columns: transition.columns(length: length)) }
+            return mask.map { mask in packed(u, mask: mask) { (outputs($0), nil) } } ?? (outputs(u), nil)
+        }
         guard let mask else { return convolve(u, by: system, state: start, piece: piece) }
         return packed(u, mask: mask) { convolve($0, by: system, state: nil, piece: piece) }
     }
@@ -121,7 +125,7 @@ extension LSSL {
     /// Whether a state that carries no gradient is all zeros, as at the beginning of a sequence.
     private func isZero(_ state: Tensor) -> Bool { !state.requiresGrad && !(state .!= 0).any().item(Bool.self) }
 
-    private func convolve(_ u: Tensor, by system: DiscreteStateSpace, state: Tensor?, piece: Int) -> (output: Tensor, state: Tensor) {
+    private func convolve(_ u: Tensor, by system: DiscreteStateSpace, state: Tensor?, piece: Int) -> (output: Tensor, state: Tensor?) {
         var carried: Tensor? = state
         var outputs: [Tensor] = []
         for part in u.split(size: piece, axis: -1) {
@@ -130,18 +134,17 @@ extension LSSL {
             outputs.append(result.output)
             carried = result.state
         }
-        guard let carried else { preconditionFailure("an LSSL needs at least one step") }
         return (outputs.count == 1 ? outputs[0] : concatenated(outputs, axis: -1), carried)
     }
 
     /// Moves the masked steps of each sequence to its beginning as zeros, which a state of zeros does not feel, and the outputs back.
     private func packed(
-        _ u: Tensor, mask: Tensor, _ body: (Tensor) -> (output: Tensor, state: Tensor)
-    ) -> (output: Tensor, state: Tensor) {
+        _ u: Tensor, mask: Tensor, _ body: (Tensor) -> (output: Tensor, state: Tensor?)
+    ) -> (output: Tensor, state: Tensor?) {
         let real: Tensor = (mask .> 0.5).asType(.int64)
         let order: Tensor = real.argSort(axis: 1)
         let kept: Tensor = real.takeAlong(order, axis: 1).asType(u.dtype).expandedDimensions(axis: 1)
-        let result: (output: Tensor, state: Tensor) = body(u.gather(axis: 2, indices: spread(order, to: u.shape)) * kept)
+        let result: (output: Tensor, state: Tensor?) = body(u.gather(axis: 2, indices: spread(order, to: u.shape)) * kept)
         let back: Tensor = spread(order.argSort(axis: 1), to: result.output.shape)
         return (result.output.gather(axis: -1, indices: back), result.state)
     }

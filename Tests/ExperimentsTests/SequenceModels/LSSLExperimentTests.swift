@@ -14,10 +14,10 @@ import Training
         let directory: DataDirectory = try #require(Self.data)
         let measurements: Measurements = try await LSSLExperiment(data: directory).run(.smoke, context: ExperimentContext(seeds: [1]))
         for gate in LSSLExperiment.criteria.gates { #expect(gate.judge(measurements, seeds: [1]).passed, "\(gate.statement)") }
-        #expect(measurements.methods.count == 8)
+        #expect(measurements.methods.count == 9)
         #expect(measurements.values.allSatisfy { $0.value.isFinite })
         let count: Double = try #require(measurements.value("LSSL, LegS (speech)", "parameters", seed: 1))
-        for baseline in ["GRU (speech)", "1-D CNN (speech)"] {
+        for baseline in ["GRU (speech)", "LSTM (speech)", "1-D CNN (speech)"] {
             let found: Double = try #require(measurements.value(baseline, "parameters", seed: 1))
             #expect(abs(found / count - 1) < 0.05, "\(baseline) has \(found) parameters, not about \(count)")
         }

@@ -1,3 +1,4 @@
+import NN
 import Testing
 import Torch
 
@@ -17,9 +18,14 @@ import Torch
         #expect(model(x).shape == [1, 3])
     }
 
-    @Test func recurrentClassifierAveragesOverTime() {
-        let model: GRUClassifier = GRUClassifier(2, classes: 3, hiddenDimensions: 5, generator: RandomGenerator(seed: 1, device: .cpu))
-            .to(dtype: .float64, device: .cpu)
+    @Test func recurrentClassifiersAverageOverTime() {
+        let generator: RandomGenerator = RandomGenerator(seed: 1, device: .cpu)
+        check(RecurrentClassifier(GRU(2, 5, generator: generator), classes: 3, generator: generator))
+        check(RecurrentClassifier(LSTM(2, 5, bidirectional: true, generator: generator), classes: 3, generator: generator))
+    }
+
+    private func check<Recurrence>(_ model: RecurrentClassifier<Recurrence>) {
+        model.to(dtype: .float64, device: .cpu)
         let x: Tensor = .normal([2, 7, 2], dtype: .float64, device: .cpu, generator: RandomGenerator(seed: 2, device: .cpu))
         let expected: Tensor = model.head(model.recurrence(x)).mean(axis: 1)
         #expect(relativeError(model(x), expected) < 1e-12)
