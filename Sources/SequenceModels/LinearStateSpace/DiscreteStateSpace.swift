@@ -61,7 +61,8 @@ public struct DiscreteStateSpace {
         return initialState.map { driven + freeOutput($0, length: input.dim(-1)) } ?? driven
     }
 
-    private func lastState(after input: Tensor, initialState: Tensor?, columns: Tensor) -> Tensor {
+    /// `Ā^L x_{-1} + Σ_t Ā^{L-1-t} B̄ u_t`, `[B, H, N]`.
+    func lastState(after input: Tensor, initialState: Tensor?, columns: Tensor) -> Tensor {
         let written: Tensor = einsum("hnl,bhl->bhn", columns.flipped(axes: [-1]).asType(input.dtype), input)
         return initialState.map { written + decayed($0, steps: input.dim(-1)) } ?? written
     }
@@ -74,17 +75,21 @@ public struct DiscreteStateSpace {
         return einsum("hmnl,bhn->bhml", readers, Self.advance(state, by: A.asType(state.dtype)))
     }
 
-    /// `Ā^steps x`, by squaring.
-    private func decayed(_ state: Tensor, steps: Int) -> Tensor {
-        var result: Tensor = state
-        var power: Tensor = A
-        var remaining: Int = steps
+    /// `Ā^steps x`.
+    private func decayed(_ state: Tensor, steps: Int) -> Tensor { Self.advance(state, by: power(steps).asType(state.dtype)) }
+
+    /// `Ā^exponent`, by squaring; the exponent is at least 1.
+    func power(_ exponent: Int) -> Tensor {
+        precondition(exponent > 0, "a power of \(exponent)")
+        var result: Tensor?
+        var square: Tensor = A
+        var remaining: Int = exponent
         while remaining > 0 {
-            if remaining & 1 == 1 { result = Self.advance(result, by: power.asType(state.dtype)) }
+            if remaining & 1 == 1 { result = result.map { $0.matmul(square) } ?? square }
             remaining >>= 1
-            if remaining > 0 { power = power.matmul(power) }
+            if remaining > 0 { square = square.matmul(square) }
         }
-        return result
+        return result ?? A
     }
 
     private static func advance(_ state: Tensor, by transition: Tensor) -> Tensor { einsum("hnk,bhk->bhn", transition, state) }

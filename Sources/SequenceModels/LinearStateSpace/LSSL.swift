@@ -6,8 +6,8 @@ import Torch
 /// linear layer that mixes features.
 ///
 /// The layer is a recurrence, a convolution and a continuous-time model at once: `recurrent` steps through time, `parallel` convolves by
-/// FFT, `chunkwise` convolves piece by piece, and ``rate`` reads data that was sampled at another rate without training again.
-/// Without a mode, sequences longer than `MixerMode.longestRecurrence` are convolved whole. A and Δ want learning rates of their own and
+/// FFT, `chunkwise` takes a chunk at a time, and ``rate`` reads data that was sampled at another rate without training again.
+/// Without a mode, sequences longer than `MixerMode.longestRecurrence` go in chunks. A and Δ want learning rates of their own and
 /// no weight decay: see ``Swift/Array/stateSpace(_:matrixRate:stepRate:)``.
 public final class LSSL: Module, SequenceMixer {
     public let configuration: LSSLConfiguration
@@ -103,39 +103,50 @@ extension LSSL {
         let system: DiscreteStateSpace = DiscreteStateSpace(A: matrices.A, B: matrices.B, C: C.asType(matrices.A.dtype))
         let start: Tensor? = state.flatMap { isZero($0) ? nil : $0 }
         let length: Int = u.dim(-1)
-        let piece: Int
-        switch mode {
-        case .recurrent: piece = 0
-        case .chunkwise(let size):
-            precondition(size > 0, "a chunk needs at least one step, not \(size)")
-            piece = size
-        case .parallel: piece = length
-        case nil: piece = length <= MixerMode.longestRecurrence ? 0 : length
-        }
+        let form: Form = Form(mode, length: length)
         // A gap in the middle of a continued sequence moves the decay of its state; only the recurrence knows how.
-        if piece == 0 || (mask != nil && start != nil) { return system.recur(u, initialState: start, mask: mask) }
-        if state == nil, piece >= length {
-            func outputs(_ u: Tensor) -> Tensor { system.convolved(u, columns: transition.columns(length: length)) }
-            return mask.map { mask in packed(u, mask: mask) { (outputs($0), nil) } } ?? (outputs(u), nil)
+        if form == .recurrence || (mask != nil && start != nil) { return system.recur(u, initialState: start, mask: mask) }
+        func computed(_ u: Tensor) -> (output: Tensor, state: Tensor?) {
+            compute(u, by: system, state: start, form: form, needsState: state != nil)
         }
-        guard let mask else { return convolve(u, by: system, state: start, piece: piece) }
-        return packed(u, mask: mask) { convolve($0, by: system, state: nil, piece: piece) }
+        return mask.map { packed(u, mask: $0, computed) } ?? computed(u)
     }
 
     /// Whether a state that carries no gradient is all zeros, as at the beginning of a sequence.
     private func isZero(_ state: Tensor) -> Bool { !state.requiresGrad && !(state .!= 0).any().item(Bool.self) }
 
-    private func convolve(_ u: Tensor, by system: DiscreteStateSpace, state: Tensor?, piece: Int) -> (output: Tensor, state: Tensor?) {
-        var carried: Tensor? = state
-        var outputs: [Tensor] = []
-        for part in u.split(size: piece, axis: -1) {
-            let columns: Tensor = transition.columns(length: part.dim(-1))
-            let result: (output: Tensor, state: Tensor) = system.convolve(part, initialState: carried, columns: columns)
-            outputs.append(result.output)
-            carried = result.state
+    /// How a call computes its sequence.
+    private enum Form: Equatable {
+        case recurrence
+        case chunks(Int)
+        case convolution
+
+        init(_ mode: MixerMode?, length: Int) {
+            switch mode {
+            case .recurrent: self = .recurrence
+            case .chunkwise(let size):
+                precondition(size > 0, "a chunk needs at least one step, not \(size)")
+                self = .chunks(size)
+            case .parallel: self = .convolution
+            case nil: self = length <= MixerMode.longestRecurrence ? .recurrence : .chunks(LSSL.defaultChunk)
+            }
         }
-        return (outputs.count == 1 ? outputs[0] : concatenated(outputs, axis: -1), carried)
     }
+
+    private func compute(
+        _ u: Tensor, by system: DiscreteStateSpace, state: Tensor?, form: Form, needsState: Bool
+    ) -> (output: Tensor, state: Tensor?) {
+        if case .chunks(let size) = form {
+            let columns: Tensor = transition.columns(length: min(size, u.dim(-1)))
+            return system.scan(u, initialState: state, chunk: size, columns: columns, needsState: needsState)
+        }
+        let columns: Tensor = transition.columns(length: u.dim(-1))
+        if needsState { return system.convolve(u, initialState: state, columns: columns) }
+        return (system.convolved(u, columns: columns), nil)
+    }
+
+    /// Steps in a chunk when no mode is given: about the state's order, where the two terms of the cost are equal.
+    private static let defaultChunk: Int = 64
 
     /// Moves the masked steps of each sequence to its beginning as zeros, which a state of zeros does not feel, and the outputs back.
     private func packed(

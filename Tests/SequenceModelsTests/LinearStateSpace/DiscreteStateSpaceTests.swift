@@ -43,6 +43,16 @@ import Torch
         #expect(relativeError(found.state, expected.state) < 1e-9)
     }
 
+    @Test(arguments: [1, 7, 16, 50, 64], [false, true])
+    func recurrenceEqualsTheScanOverChunks(_ chunk: Int, _ withState: Bool) throws {
+        let initial: Tensor? = withState ? state : nil
+        let expected: (output: Tensor, state: Tensor) = system().recur(input, initialState: initial)
+        let found: (output: Tensor, state: Tensor?) = system().scan(input, initialState: initial, chunk: chunk)
+        #expect(relativeError(found.output, expected.output) < 1e-9)
+        #expect(relativeError(try #require(found.state), expected.state) < 1e-9)
+        #expect(system().scan(input, initialState: initial, chunk: chunk, needsState: false).state == nil)
+    }
+
     /// The transform of twice the length keeps the end of the kernel from wrapping around to the start.
     @Test func convolutionEqualsTheDirectSum() {
         let kernel: Tensor = normal([Self.features, Self.channels, Self.length], seed: 4)
