@@ -11,6 +11,14 @@ struct LanguageModelTrial {
     let name: String
     let configuration: LanguageModelConfiguration
 
+    /// The head has weights of its own, as in all models of the family's comparisons.
+    init(name: String, configuration: LanguageModelConfiguration) {
+        self.name = name
+        var untied: LanguageModelConfiguration = configuration
+        untied.tiedHead = false
+        self.configuration = untied
+    }
+
     /// Trains on a source of token batches.
     /// - Returns: the model and its training loss, thinned to about 50 points.
     func train<Source: BatchSource>(

@@ -20,34 +20,33 @@ extension DiscreteStateSpace {
         let size: Int = min(chunk, length)
         let count: Int = (length + size - 1) / size
         let (batch, features, channels): (Int, Int, Int) = (input.dim(0), B.dim(0), C.dim(1))
-        let padded: Tensor = input.padded([(0, count * size - length)])
-        // [H, C, B · n]: the steps of all chunks side by side.
-        let steps: Tensor = padded.reshaped(batch, features, count, size).transposed(1, 3, 0, 2).flattened(from: 2, to: 3)
         let columns: Tensor = (columns ?? krylov(A: A, B: B, length: size)).narrowed(axis: -1, start: 0, length: size)
-        let written: Tensor = columns.flipped(axes: [-1]).asType(input.dtype).bmm(steps)
+        // [H, B · n, C]: features are the batch of the matrix products, all chunks of all sequences their rows.
+        let rows: Tensor = input.transposed(1, 0, 2).padded([(0, count * size - length)]).reshaped(features, batch * count, size)
+        let written: Tensor = rows.bmm(columns.flipped(axes: [-1]).asType(input.dtype).mT)
         let entering: [Tensor] = enteringStates(
             from: initialState ?? .zeros([batch] + B.shape, dtype: input.dtype, device: input.device),
-            written: written.reshaped(features, -1, batch, count).unbound(axis: -1), chunk: size)
-        let driven: Tensor = toeplitz(C.matmul(columns)).asType(input.dtype).bmm(steps)
+            written: written.reshaped(features, batch, count, -1).unbound(axis: 2), chunk: size)
+        let driven: Tensor = rows.bmm(toeplitz(C.matmul(columns)).asType(input.dtype).mT)
         let output: Tensor = driven.addingBatchProduct(
-            stateReaders(size).asType(input.dtype), stacked(entering, axis: -1).flattened(from: 2, to: 3))
-        let inOrder: Tensor = output.reshaped(features, channels, size, batch, count).transposed(3, 0, 1, 4, 2).flattened(from: 3, to: 4)
+            stacked(entering, axis: 2).flattened(from: 1, to: 2), stateReaders(size).asType(input.dtype).mT)
+        let inOrder: Tensor = output.reshaped(features, batch, count, channels, size).transposed(1, 0, 3, 2, 4).flattened(from: 3, to: 4)
         let outputs: Tensor = inOrder.narrowed(axis: -1, start: 0, length: length)
         guard needsState, let last = entering.last else { return (outputs, nil) }
         let rest: Int = length - (count - 1) * size
         let state: Tensor = lastState(
-            after: input.narrowed(axis: -1, start: length - rest, length: rest), initialState: last.transposed(2, 0, 1),
+            after: input.narrowed(axis: -1, start: length - rest, length: rest), initialState: last.swappedAxes(0, 1),
             columns: columns.narrowed(axis: -1, start: 0, length: rest))
         return (outputs, state)
     }
 
-    /// The states `[H, N, B]` that enter the chunks, by `x ← Ā^C x + written`.
+    /// The states `[H, B, N]` that enter the chunks, by `x ← Ā^C x + written`.
     private func enteringStates(from initial: Tensor, written: [Tensor], chunk: Int) -> [Tensor] {
-        let transition: Tensor = power(chunk).asType(initial.dtype)
-        var state: Tensor = initial.transposed(1, 2, 0)
+        let transition: Tensor = power(chunk).asType(initial.dtype).mT
+        var state: Tensor = initial.swappedAxes(0, 1)
         var entering: [Tensor] = [state]
         for update in written.dropLast() {
-            state = update.addingBatchProduct(transition, state)
+            state = update.addingBatchProduct(state, transition)
             entering.append(state)
         }
         return entering

@@ -75,7 +75,7 @@ public final class LSSL: Module, SequenceMixer {
     public func stateBytes(batch: Int, length: Int) -> Int { batch * configuration.features * configuration.order * 4 }
 
     public func callAsFunction(_ x: Tensor, mask: Tensor?, state: inout MixerState?, mode: MixerMode?) -> Tensor {
-        let u: Tensor = x.swappedAxes(1, 2).asType(Self.stateType(for: x.dtype))
+        let u: Tensor = featuresFirst(x.asType(Self.stateType(for: x.dtype)))
         let result: (output: Tensor, state: Tensor?) = run(u, state: state?.recurrent["x"], mask: mask, mode: mode)
         if var next = state {
             next.recurrent["x"] = result.state
@@ -83,7 +83,17 @@ public final class LSSL: Module, SequenceMixer {
             state = next.handedOver()
         }
         let skipped: Tensor = result.output + D.expandedDimensions(axis: -1) * u.expandedDimensions(axis: 2)
-        return project(skipped.flattened(from: 1, to: 2).swappedAxes(1, 2).asType(x.dtype))
+        return project(timeFirst(skipped.flattened(from: 1, to: 2)).asType(x.dtype))
+    }
+
+    /// `[B, T, H]` as `[B, H, T]`, each feature in one piece of memory.
+    private func featuresFirst(_ x: Tensor) -> Tensor {
+        materializedTranspose(x.flattened(from: 0, to: 1)).reshaped(x.dim(2), x.dim(0), x.dim(1)).swappedAxes(0, 1)
+    }
+
+    /// The reverse of ``featuresFirst(_:)``.
+    private func timeFirst(_ y: Tensor) -> Tensor {
+        materializedTranspose(y.swappedAxes(0, 1).flattened(from: 1, to: 2)).reshaped(y.dim(0), y.dim(2), y.dim(1))
     }
 
     /// `[B, T, H·M]` to `[B, T, H]`.
@@ -165,4 +175,12 @@ extension LSSL {
         let inner: [Int] = Array(repeating: 1, count: shape.count - 2)
         return indices.reshaped([shape[0]] + inner + [shape[shape.count - 1]]).expanded(to: shape)
     }
+}
+
+/// The transpose of a matrix in its own memory, and its gradient likewise. libtorch copies matrices block by block but tensors of more axes,
+/// which a view would leave to the next operator, element by element.
+private func materializedTranspose(_ matrix: Tensor) -> Tensor {
+    customFunction("materializedTranspose", [matrix]) { inputs in
+        ([inputs[0].mT.contiguous()], { [$0[0]?.mT.contiguous()] })
+    }[0]
 }
