@@ -151,31 +151,36 @@ public class LlamaModel: Module, CausalLanguageModel {
     }
 }
 
-extension LlamaModel {
-    /// A ``LanguageModel`` of softmax layers, which computes the same, under the names of Llama checkpoints. The weights are shared.
-    /// - Parameter endOfTextIDs: tokens that end a text, for the configuration.
+extension LlamaConfiguration {
+    /// The shape of a ``LanguageModel`` of softmax layers, which computes what a Llama does.
+    /// - Parameters:
+    ///   - model: without a window or other mixers.
+    ///   - context: positions that it is trained for.
     /// - Throws: `ConfigurationError` where a layer has another mixer or a window.
-    public convenience init(_ model: LanguageModel, context: Int = 2048, endOfTextIDs: [Int] = []) throws {
-        let attentions: [MultiHeadAttention] = model.blocks.compactMap { ($0.mixer as? SoftmaxAttention)?.attention }
-        guard let first = attentions.first?.configuration, attentions.count == model.blocks.count,
-            let theta = first.rotaryTheta, attentions.allSatisfy({ $0.configuration.window == nil })
-        else {
-            throw ConfigurationError("only a model whose layers are all softmax attention without a window is one of the Llama format")
+    public init(_ model: LanguageModelConfiguration, context: Int) throws {
+        guard model.mixer.kind == .softmax, model.mixer.window == nil, model.mixer.rotary ?? true, model.hybrid == nil else {
+            throw ConfigurationError("only softmax attention in every layer, with rotary positions and no window, has the Llama format")
         }
-        let given: LanguageModelConfiguration = model.configuration
-        var configuration: LlamaConfiguration = try LlamaConfiguration(
-            vocabularySize: given.vocabularySize, dimensions: given.dimensions, hiddenDimensions: given.hiddenDimensions,
-            layers: given.layers, heads: first.heads, keyValueHeads: first.keyValueHeads, headDimensions: first.headDimensions)
-        configuration.normEpsilon = model.norm.eps
-        configuration.rotaryTheta = theta
-        configuration.tiedHead = given.tiedHead
-        configuration.maximumContext = context
-        configuration.endOfTextIDs = endOfTextIDs
+        try self.init(
+            vocabularySize: model.vocabularySize, dimensions: model.dimensions, hiddenDimensions: model.hiddenDimensions,
+            layers: model.layers, heads: model.mixer.heads)
+        normEpsilon = 1e-5
+        tiedHead = model.tiedHead
+        maximumContext = context
+    }
+}
+
+extension LlamaModel {
+    /// A ``LanguageModel`` of softmax layers under the names of Llama checkpoints. The weights are shared.
+    /// - Parameters:
+    ///   - model: without a window or other mixers.
+    ///   - context: positions that it was trained for.
+    /// - Throws: `ConfigurationError` where a layer has another mixer or a window.
+    public convenience init(_ model: LanguageModel, context: Int) throws {
+        let configuration: LlamaConfiguration = try LlamaConfiguration(model.configuration, context: context)
         let blocks: [LlamaBlock] = model.blocks.map {
-            LlamaBlock(
-                attentionNorm: $0.mixerNorm, attention: $0.mixer, feedForwardNorm: $0.feedForwardNorm, feedForward: $0.feedForward)
+            LlamaBlock(attentionNorm: $0.mixerNorm, attention: $0.mixer, feedForwardNorm: $0.feedForwardNorm, feedForward: $0.feedForward)
         }
-        self.init(
-            configuration, decoder: LlamaDecoder(embedding: model.embedding, blocks: blocks, norm: model.norm), head: model.head)
+        self.init(configuration, decoder: LlamaDecoder(embedding: model.embedding, blocks: blocks, norm: model.norm), head: model.head)
     }
 }

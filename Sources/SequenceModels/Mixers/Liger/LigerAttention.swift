@@ -18,7 +18,7 @@ public final class LigerAttention: Module, SequenceMixer {
     public let configuration: LigerConfiguration
     /// Heads, positions and sizes of the attention that this layer was made from.
     public let attention: AttentionConfiguration
-    private let rotary: RotaryEmbedding?
+    private let branch: WindowBranch
 
     public var isCausal: Bool { true }
 
@@ -27,7 +27,7 @@ public final class LigerAttention: Module, SequenceMixer {
         precondition(source.configuration.causal, "LigerAttention: the attention is not causal")
         self.configuration = configuration
         attention = source.configuration
-        rotary = source.rotary
+        branch = WindowBranch(rotary: source.rotary, window: configuration.window)
         super.init()
         queryProjection = source.queryProjection
         keyProjection = source.keyProjection
@@ -76,7 +76,7 @@ public final class LigerAttention: Module, SequenceMixer {
         var next: MixerState? = state
         let (mix, c): (Double, LigerConfiguration) = (configuration.mix, configuration)
         let recurrent: Tensor? = c.usesRecurrence ? recurrence(x, q, k, v, mask: mask, state: &next, mode: mode) : nil
-        let window: Tensor? = c.usesWindow ? windowAttention(q, k, v, mask: mask, state: &next) : nil
+        let window: Tensor? = c.usesWindow ? branch(q, k, v, mask: mask, state: &next) : nil
         next?.offset += x.dim(1)
         state = next?.handedOver()
         let mixed: Tensor
@@ -87,16 +87,7 @@ public final class LigerAttention: Module, SequenceMixer {
         return outputProjection(mixed.joinedHeads())
     }
 
-    // MARK: The branches
-
-    private func windowAttention(_ q: Tensor, _ k: Tensor, _ v: Tensor, mask: Tensor?, state: inout MixerState?) -> Tensor {
-        let offset: Int = state?.offset ?? 0
-        func placed(_ heads: Tensor) -> Tensor { rotary.map { $0(heads, offset: offset) } ?? heads }
-        let (output, cache): (Tensor, KVRing) = cachedAttention(
-            placed(q), keys: placed(k), values: v, cache: state?.kv ?? KVRing(capacity: configuration.window), mask: mask)
-        state?.kv = cache
-        return output
-    }
+    // MARK: The recurrence
 
     private func recurrence(
         _ x: Tensor, _ q: Tensor, _ k: Tensor, _ v: Tensor, mask: Tensor?, state: inout MixerState?, mode: MixerMode?
@@ -142,11 +133,7 @@ public final class LigerAttention: Module, SequenceMixer {
         return output
     }
 
-    /// Heads of keys, values or gates, each repeated for the query heads that share it.
-    private func shared(_ heads: Tensor) -> Tensor {
-        let groups: Int = attention.heads / attention.keyValueHeads
-        return groups == 1 ? heads : heads.repeated(groups, axis: 2)
-    }
+    private func shared(_ heads: Tensor) -> Tensor { heads.repeatedHeads(for: attention) }
 
     public func stateBytes(batch: Int, length: Int) -> Int {
         let rows: Int = configuration.usesRecurrence ? memories.reduce(0) { $0 + $1.rows } : 0
