@@ -77,10 +77,9 @@ struct LigerTrial {
 
     // MARK: Training
 
-    /// Adapters on the projections of queries, keys and values; a trained gate is trained as it is.
+    /// Trains adapters on the projections of queries, keys and values, and a gate of its own if the student has one.
     func tune(_ student: LlamaModel, _ name: String, _ measurements: inout Measurements) throws {
-        applyLoRA(to: student, try LoRAConfiguration(rank: 8, alpha: 8), where: LigerTraining.adapts)
-        student.unfreeze { $0.hasSuffix(".gate_proj.weight") && $0.contains(".self_attn.") }
+        LigerTraining.adapt(student, try LoRAConfiguration(rank: 8, alpha: 8))
         try train(student, name, &measurements) { student.loss($0) }
     }
 
@@ -93,7 +92,7 @@ struct LigerTrial {
         try train(student, "two stages: transfer", steps: half, &measurements) { batch in
             attentionTransferLoss(from: teacher, to: student, tokens: batch.tensors(device: teacher.device).tokens)
         }
-        applyLoRA(to: student, try LoRAConfiguration(rank: 8, alpha: 8), where: LigerTraining.adapts)
+        LigerTraining.adapt(student, try LoRAConfiguration(rank: 8, alpha: 8))
         try train(student, "two stages: adapters", steps: setting.tuningSteps - half, &measurements) { student.loss($0) }
         return loss(of: student)
     }

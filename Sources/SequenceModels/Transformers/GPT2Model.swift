@@ -141,9 +141,10 @@ public final class GPT2Model: Module, CausalLanguageModel {
             return .arange(offset, offset + length, step: 1, dtype: .int64, device: device)
         }
         let real: Tensor = mask?.asType(.int64) ?? .ones(tokens.shape, dtype: .int64, device: device)
-        let seen: Tensor =
-            state?.kv?.mask.map { $0.asType(.int64).sum(axis: 1, keepDims: true) } ?? .full([1, 1], offset, dtype: .int64, device: device)
-        return (real.cumulativeSum(axis: 1) + seen - 1).clamped(0, nil)
+        let before: Tensor = .full([tokens.dim(0), 1], offset, dtype: .int64, device: device)
+        let seen: Tensor = state?.kv?.mask?.asType(.int64).sum(axis: 1, keepDims: true) ?? before
+        // Masked tokens before the first real one have no position; whichever they get leaves no trace.
+        return maximum(real.cumulativeSum(axis: 1) + seen - 1, before.zerosLike())
     }
 
     public func step(_ token: Tensor, state: inout LanguageModelState) -> Tensor {

@@ -32,9 +32,12 @@ public struct LigerTraining: Codable, Sendable {
         self.teacher = teacher
     }
 
-    /// Whether the layer at a path is one that the paper adapts: the projections of queries, keys and values.
-    public static func adapts(_ path: String) -> Bool {
-        ["q_proj", "k_proj", "v_proj"].contains { path.hasSuffix(".\($0)") }
+    /// Gives the projections of queries, keys and values adapters and freezes everything else, but for a ``LigerGate/learned`` gate.
+    public static func adapt(_ student: LlamaModel, _ lora: LoRAConfiguration) {
+        applyLoRA(to: student, lora) { path in
+            ["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"].contains { path.hasSuffix(".\($0)") }
+        }
+        student.unfreeze { $0.hasSuffix(".self_attn.gate_proj.weight") }
     }
 
     /// Adapts a model and trains it in place. The adapters are neither merged nor fused afterwards.
@@ -50,10 +53,7 @@ public struct LigerTraining: Codable, Sendable {
         sink: any MetricSink = MetricFanOut([]), progress: ProgressStyle = .automatic()
     ) throws -> (result: TrainingResult, score: LanguageModelScore) {
         seedEverything(trainer.seed)
-        if let lora {
-            applyLoRA(to: student, lora, where: Self.adapts)
-            student.unfreeze { $0.hasSuffix(".gate_proj.weight") }
-        }
+        if let lora { Self.adapt(student, lora) }
         let encoder: JSONEncoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys]
         let fit: LanguageModelFit = LanguageModelFit(

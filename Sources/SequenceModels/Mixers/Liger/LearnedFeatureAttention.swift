@@ -49,35 +49,47 @@ public final class LearnedFeatureAttention: Module, SequenceMixer {
         let type: DType = dtype == .float64 ? .float64 : .float32
         func zeros(_ shape: [Int]) -> Tensor { .zeros([batch] + shape, dtype: type, device: device) }
         return MixerState(
-            recurrent: ["S": zeros([attention.heads, features, attention.headDimensions]), "z": zeros([1, attention.heads, features])],
+            recurrent: [
+                "S": zeros([attention.heads, features, attention.headDimensions]), "z": zeros([1, attention.heads, features]),
+                "places": zeros([]),
+            ],
             kv: KVRing(capacity: branch.window))
     }
 
     public func callAsFunction(_ x: Tensor, mask: Tensor?, state: inout MixerState?, mode: MixerMode?) -> Tensor {
-        let offset: Int = state?.offset ?? 0
+        let places: Tensor = self.places(of: x, mask: mask, after: state)
         let q: Tensor = queryProjection(x).splitHeads(attention.heads)
         let k: Tensor = keyProjection(x).splitHeads(attention.keyValueHeads)
         let v: Tensor = valueProjection(x).splitHeads(attention.keyValueHeads)
         let (linear, memory, normalizer): (Tensor, Tensor, Tensor) = normalizedLinearAttention(
-            q: mapped(branch.placed(q, from: offset), queryMap),
-            k: mapped(branch.placed(k, from: offset), keyMap).repeatedHeads(for: attention), v: v.repeatedHeads(for: attention), scale: 1,
+            q: mapped(q, queryMap, at: places), k: mapped(k, keyMap, at: places).repeatedHeads(for: attention),
+            v: v.repeatedHeads(for: attention), scale: 1,
             initialState: state?.memory, initialNormalizer: state?.recurrent["z"], mask: mask, mode: mode)
         var next: MixerState? = state
         let window: Tensor = branch(q, k, v, mask: mask, state: &next)
         next?.recurrent["z"] = normalizer
+        next?.recurrent["places"] = places.selected(axis: 1, index: x.dim(1) - 1) + 1
         next?.advance(memory: memory, by: x.dim(1))
         state = next
         return outputProjection((linear * (1 - mix) + window * mix).joinedHeads())
     }
 
+    /// Positions `[B, T]`, masked tokens passed over: a feature of a turned key depends on where it stands, not only on how far from the query.
+    private func places(of x: Tensor, mask: Tensor?, after state: MixerState?) -> Tensor {
+        let real: Tensor = mask ?? .ones([x.dim(0), x.dim(1)], device: x.device)
+        let counts: Tensor = real.asType(x.dtype == .float64 ? .float64 : .float32).cumulativeSum(axis: 1)
+        return (state?.recurrent["places"].map { counts + $0.expandedDimensions(axis: 1) } ?? counts) - 1
+    }
+
     /// `[B, T, H, K]` to `[B, T, H, 2K]`.
-    private func mapped(_ heads: Tensor, _ map: Tensor) -> Tensor {
+    private func mapped(_ heads: Tensor, _ map: Tensor, at places: Tensor) -> Tensor {
+        let heads: Tensor = branch.rotary.map { $0(heads, positions: places) } ?? heads
         let logits: Tensor = einsum("bthk,hkf->bthf", heads, map)
         return concatenated([logits.softmax(), (-logits).softmax()], axis: 3)
     }
 
     public func stateBytes(batch: Int, length: Int) -> Int {
-        let recurrent: Int = attention.heads * features * (attention.headDimensions + 1)
+        let recurrent: Int = attention.heads * features * (attention.headDimensions + 1) + 1
         let tokens: Int = min(length, branch.window)
         return float32Bytes(batch * (recurrent + tokens * 2 * attention.keyValueHeads * attention.headDimensions))
     }
