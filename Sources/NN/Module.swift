@@ -25,7 +25,7 @@ open class Module {
     /// Direct submodules and their names, in the order of declaration.
     public var children: [(name: String, module: Module)] {
         members.flatMap { member -> [(String, Module)] in
-            if case .modules(let name, let read) = member { return read().map { (Reflection.joined(name, $0), $1) } }
+            if case .modules(let name, let read, _) = member { return read().map { (Reflection.joined(name, $0), $1) } }
             return []
         }
     }
@@ -69,6 +69,25 @@ open class Module {
 
     /// Number of elements of all parameters.
     public var parameterCount: Int { parameters().reduce(0) { $0 + $1.count } }
+
+    /// Puts another module in the place of the one with this dotted path, for instance a compressed layer for a plain one.
+    ///
+    /// The property that holds it has to be a ``ModuleInfo`` whose type admits the new module. Traps where there is no such place.
+    public func replaceModule(at path: String, with module: Module) {
+        precondition(replaced(path, by: module), "no replaceable module \(path) that admits a \(type(of: module))")
+    }
+
+    private func replaced(_ path: String, by module: Module) -> Bool {
+        for case .modules(let name, let read, let replace) in members {
+            for (place, child) in read() {
+                let full: String = Reflection.joined(name, place)
+                if path == full { return replace?(place, module) ?? false }
+                let inside: String? = full.isEmpty ? path : path.hasPrefix("\(full).") ? String(path.dropFirst(full.count + 1)) : nil
+                if let inside, child.replaced(inside, by: module) { return true }
+            }
+        }
+        return false
+    }
 
     // MARK: Modes
 

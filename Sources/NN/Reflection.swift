@@ -5,7 +5,8 @@ import Torch
 enum Member {
     case parameter(String, () -> [(name: String, tensor: Tensor)])
     case buffer(String, () -> [(name: String, tensor: Tensor)])
-    case modules(String, () -> [(name: String, module: Module)])
+    /// The last closure puts another module at one of the names; nil where the property cannot be assigned.
+    case modules(String, () -> [(name: String, module: Module)], replace: ((_ place: String, _ module: Module) -> Bool)? = nil)
 }
 
 /// A property wrapper that describes itself to ``Module``.
@@ -62,6 +63,18 @@ enum Reflection {
         default:
             return []
         }
+    }
+
+    /// A property's value with another module at one of the places that ``submodules(in:)`` names, or nil where there is no such place.
+    static func replacing(_ place: String, in value: Any, by module: Module) -> Any? {
+        if place.isEmpty { return module }
+        if var elements = value as? [Any], let index = Int(place), elements.indices.contains(index) {
+            elements[index] = module
+            return elements
+        }
+        guard var entries = value as? [String: Any], entries[place] != nil else { return nil }
+        entries[place] = module
+        return entries
     }
 
     static func joined(_ left: String, _ right: String) -> String {

@@ -29,18 +29,28 @@ struct LanguageModelTrial {
         context.progress("\(name), seed \(seed): \(steps) steps")
         seedEverything(seed)
         let model: LanguageModel = try LanguageModel(configuration)
+        let curve: Measurements.Curve = try Self.optimize(
+            model, named: name, on: source, steps: steps, learningRate: learningRate, seed: seed
+        ) { loss(model, $0) }
+        return (model, curve)
+    }
+
+    /// Trains the parameters of any model that are not frozen.
+    /// - Returns: its training loss, thinned to about 50 points.
+    static func optimize<Source: BatchSource>(
+        _ model: Module, named name: String, on source: Source, steps: Int, learningRate: Double, seed: UInt64,
+        loss: (Source.Batch) -> Tensor
+    ) throws -> Measurements.Curve {
         let trainer: TrainerConfiguration = try TrainerConfiguration(
             steps: steps, schedule: .warmUpCosine(warmUp: steps / 20, finalFraction: 0.1), checkpointMinutes: nil, seed: seed)
         let optimizer: AdamW = try AdamW(
             groups: .stateSpace(model),
             configuration: try AdamWConfiguration(learningRate: learningRate, beta1: 0.9, beta2: 0.95, weightDecay: 0.01))
         let result: TrainingResult = try withoutActuallyEscaping(loss) { loss in
-            try Trainer(
-                model: model, optimizer: optimizer, source: source, configuration: trainer, progress: .automatic(),
-                loss: { loss(model, $0) }
-            ).run()
+            try Trainer(model: model, optimizer: optimizer, source: source, configuration: trainer, progress: .automatic(), loss: loss)
+                .run()
         }
-        return (model, Measurements.Curve(method: name, losses: result.losses, seed: seed))
+        return Measurements.Curve(method: name, losses: result.losses, seed: seed)
     }
 
     /// Trains by the cross-entropy of the batches' targets.
@@ -63,12 +73,12 @@ extension LanguageModelConfiguration {
     }
 }
 
-extension LanguageModel {
+extension CausalLanguageModel {
     /// Largest difference between the chunkwise and the recurrent form's logits, relative to the largest logit.
     func formDisagreement(on batch: TokenBatch) -> Double {
         train(false)
         return noGrad {
-            let tokens: Tensor = batch.tensors(device: embedding.weight.device).tokens
+            let tokens: Tensor = batch.tensors(device: device).tokens
             let chunked: Tensor = self(tokens, mode: .chunkwise(16))
             let recurrent: Tensor = self(tokens, mode: .recurrent)
             return ((chunked - recurrent).abs().max() / recurrent.abs().max()).item(Double.self)
@@ -76,15 +86,18 @@ extension LanguageModel {
     }
 }
 
-/// Characters of tinyshakespeare as tokens, nine tenths to train on.
+/// Characters of a text as tokens, nine tenths to train on.
 struct CharacterCorpus {
     let training: PackedTokens
     let validation: PackedTokens
     let vocabularySize: Int
 
-    /// - Parameter limit: most validation tokens, for runs that only check that everything works.
-    init(context: Int, limit: Int? = nil) throws {
-        let folder: String = try DataDirectory.standard.locate("tinyshakespeare")
+    /// - Parameters:
+    ///   - set: the data set, a folder of text files.
+    ///   - context: tokens that a model sees at once.
+    ///   - limit: most validation tokens, for runs that only check that everything works.
+    init(_ set: String = "tinyshakespeare", context: Int, limit: Int? = nil) throws {
+        let folder: String = try DataDirectory.standard.locate(set)
         let files: [String] = try FileManager.default.contentsOfDirectory(atPath: folder).filter { $0.hasSuffix(".txt") }.sorted()
         let text: TextCorpus = try TextCorpus(contentsOf: files.map { URL(fileURLWithPath: "\(folder)/\($0)") })
         let tokenizer: CharacterTokenizer = CharacterTokenizer(corpus: text.texts.joined())

@@ -12,22 +12,24 @@ import Torch
 ///   - theta: base of the angles' geometric series.
 ///   - rotaryDimensions: an even number up to D; D unless given.
 ///   - interleaved: pairs are the channels `(2i, 2i + 1)`, otherwise `(i, i + R/2)`.
+///   - scaling: slows the rotations for contexts longer than those of the training.
 public func rotary(
-    _ x: Tensor, offset: Int = 0, positions: Tensor? = nil, theta: Double = 10_000, rotaryDimensions: Int? = nil, interleaved: Bool = false
+    _ x: Tensor, offset: Int = 0, positions: Tensor? = nil, theta: Double = 10_000, rotaryDimensions: Int? = nil, interleaved: Bool = false,
+    scaling: RotaryScaling? = nil
 ) -> Tensor {
     let rotated: Int = rotaryDimensions ?? x.dim(-1)
     precondition(x.ndim == 4, "rotary needs [B, T, H, D]; shape is \(x.shape)")
     precondition(rotated % 2 == 0 && rotated <= x.dim(-1), "rotary of \(rotated) channels out of \(x.dim(-1))")
     let places: Tensor = positions ?? .arange(offset, offset + x.dim(1), step: 1, dtype: .float64, device: x.device)
-    let angles: Tensor = rotaryAngles(positions: places, theta: theta, rotaryDimensions: rotated)
+    let angles: Tensor = rotaryAngles(positions: places, theta: theta, rotaryDimensions: rotated, scaling: scaling)
     return rotate(x, angles: angles, interleaved: interleaved)
 }
 
 /// Angles `position · theta^(-2i/R)` for i in `0 ..< R/2`: positions `[...]` become `[..., R/2]` in float64, radians.
-public func rotaryAngles(positions: Tensor, theta: Double, rotaryDimensions: Int) -> Tensor {
+public func rotaryAngles(positions: Tensor, theta: Double, rotaryDimensions: Int, scaling: RotaryScaling? = nil) -> Tensor {
     let exponents: Tensor = .arange(0, rotaryDimensions, step: 2, dtype: .float64, device: positions.device)
     let frequencies: Tensor = (exponents * (-Foundation.log(theta) / Double(max(rotaryDimensions, 1)))).exp()
-    return positions.asType(.float64).expandedDimensions(axis: -1) * frequencies
+    return positions.asType(.float64).expandedDimensions(axis: -1) * (scaling?.scaled(frequencies) ?? frequencies)
 }
 
 /// Turns the pairs of the first channels of `x` `[B, T, H, D]` by `angles` `[T, R/2]` or `[B, T, R/2]`, the same in every head.

@@ -1,7 +1,7 @@
 import Torch
 
 /// `y = x Wᵀ + b`, from `[..., inputDimensions]` to `[..., outputDimensions]`.
-public final class Linear: Module, UnaryLayer {
+open class Linear: Module, UnaryLayer {
     /// `[outputDimensions, inputDimensions]`
     public let weight: Tensor
     /// `[outputDimensions]`
@@ -15,8 +15,18 @@ public final class Linear: Module, UnaryLayer {
         super.init()
     }
 
+    /// A layer over tensors that exist already and stay shared with whoever holds them. Traps unless the weight is a matrix that fits the bias.
+    public init(weight: Tensor, bias: Tensor? = nil) {
+        precondition(
+            weight.ndim == 2 && (bias.map { $0.shape == [weight.dim(0)] } ?? true),
+            "Linear: a weight of shape \(weight.shape) with a bias of shape \(bias?.shape ?? [])")
+        self.weight = weight
+        self.bias = bias
+        super.init()
+    }
+
     public var inputDimensions: Int { weight.dim(1) }
     public var outputDimensions: Int { weight.dim(0) }
 
-    public func callAsFunction(_ x: Tensor) -> Tensor { linear(x, weight: weight, bias: bias) }
+    open func callAsFunction(_ x: Tensor) -> Tensor { linear(x, weight: weight, bias: bias) }
 }

@@ -16,6 +16,8 @@ public struct AttentionConfiguration: Codable, Sendable, Hashable {
     /// Channels of a head that are turned.
     public var rotaryDimensions: Int
     public var rotaryInterleaved: Bool
+    /// Slows the rotations for contexts longer than those of the training.
+    public var rotaryScaling: RotaryScaling?
     /// Whether the projections of queries, keys and values have a bias.
     public var queryKeyValueBias: Bool
     public var outputBias: Bool
@@ -24,8 +26,8 @@ public struct AttentionConfiguration: Codable, Sendable, Hashable {
 
     public init(
         dimensions: Int, heads: Int, keyValueHeads: Int? = nil, headDimensions: Int? = nil, causal: Bool = false, window: Int? = nil,
-        rotaryTheta: Double? = nil, rotaryDimensions: Int? = nil, rotaryInterleaved: Bool = false, queryKeyValueBias: Bool = false,
-        outputBias: Bool = false, dropout: Double = 0
+        rotaryTheta: Double? = nil, rotaryDimensions: Int? = nil, rotaryInterleaved: Bool = false,
+        rotaryScaling: RotaryScaling? = nil, queryKeyValueBias: Bool = false, outputBias: Bool = false, dropout: Double = 0
     ) {
         self.dimensions = dimensions
         self.heads = heads
@@ -36,6 +38,7 @@ public struct AttentionConfiguration: Codable, Sendable, Hashable {
         self.rotaryTheta = rotaryTheta
         self.rotaryDimensions = rotaryDimensions ?? self.headDimensions
         self.rotaryInterleaved = rotaryInterleaved
+        self.rotaryScaling = rotaryScaling
         self.queryKeyValueBias = queryKeyValueBias
         self.outputBias = outputBias
         self.dropout = dropout
@@ -61,7 +64,9 @@ public final class MultiHeadAttention: Module, UnaryLayer {
             c.keyValueHeads > 0 && c.heads % c.keyValueHeads == 0, "\(c.heads) query heads cannot share \(c.keyValueHeads) key heads")
         precondition(c.window == nil || c.causal, "a sliding window needs causal attention")
         self.configuration = c
-        rotary = c.rotaryTheta.map { RotaryEmbedding(c.rotaryDimensions, theta: $0, interleaved: c.rotaryInterleaved) }
+        rotary = c.rotaryTheta.map {
+            RotaryEmbedding(c.rotaryDimensions, theta: $0, interleaved: c.rotaryInterleaved, scaling: c.rotaryScaling)
+        }
         super.init()
         let inner: Int = c.heads * c.headDimensions
         let shared: Int = c.keyValueHeads * c.headDimensions

@@ -49,20 +49,12 @@ public struct LanguageModelTraining: Codable, Sendable {
     ) throws -> (model: LanguageModel, result: TrainingResult, score: LanguageModelScore) {
         seedEverything(trainer.seed)
         let network: LanguageModel = try LanguageModel(model)
-        let source: TextWindows = TextWindows(corpus.training, context: context, rows: rows, seed: trainer.seed)
-        let held: TextWindows = TextWindows(corpus.validation, context: context, rows: rows, seed: 0)
         let encoder: JSONEncoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys]
-        let loop: Trainer<TextWindows> = try Trainer(
-            model: network, optimizer: try AdamW(groups: .stateSpace(network), configuration: optimizer),
-            source: source, configuration: trainer,
-            folder: folder?.appendingPathComponent("checkpoints", isDirectory: true),
-            description: String(decoding: try encoder.encode(self), as: UTF8.self), sink: sink, progress: progress,
-            validation: {
-                let score: LanguageModelScore = network.score(held, charactersPerToken: corpus.charactersPerToken)
-                return ["loss": score.loss, "bits_per_character": score.bitsPerCharacter]
-            }, loss: { network.loss($0) })
-        let result: TrainingResult = try loop.run(resume: resume)
-        return (network, result, network.score(held, charactersPerToken: corpus.charactersPerToken))
+        let fit: LanguageModelFit = LanguageModelFit(
+            optimizer: optimizer, trainer: trainer, context: context, rows: rows,
+            description: String(decoding: try encoder.encode(self), as: UTF8.self))
+        let (result, score) = try fit.run(network, corpus, folder: folder, resume: resume, sink: sink, progress: progress)
+        return (network, result, score)
     }
 }

@@ -29,6 +29,13 @@ public final class SoftmaxAttention: Module, SequenceMixer {
         initializeNormal(generator: generator)
     }
 
+    /// A mixer of a causal attention that exists already. Traps for one that is not causal.
+    public init(_ attention: MultiHeadAttention) {
+        precondition(attention.configuration.causal, "SoftmaxAttention: the attention is not causal")
+        super.init()
+        self.attention = attention
+    }
+
     public func initialState(batch: Int, dtype: DType = .float32, device: Device = .default) -> MixerState {
         MixerState(kv: attention.initialCache())
     }

@@ -5,6 +5,8 @@ import Torch
 public protocol CausalLanguageModel: Module {
     /// Tokens that it knows; logits have one entry for each.
     var vocabularySize: Int { get }
+    /// Most tokens that a text may have; nil where there is no limit.
+    var contextLimit: Int? { get }
     /// Where its weights are, and tokens have to be.
     var device: Device { get }
 
@@ -27,6 +29,8 @@ public protocol CausalLanguageModel: Module {
 }
 
 extension CausalLanguageModel {
+    public var contextLimit: Int? { nil }
+
     /// Logits `[B, T, V]` of tokens `[B, T]` (int64), without a state.
     public func callAsFunction(_ tokens: Tensor, mask: Tensor? = nil, mode: MixerMode? = nil) -> Tensor {
         var state: LanguageModelState? = nil

@@ -11,7 +11,7 @@ public struct MixerConfiguration: Codable, Sendable, Equatable {
     public var expandValue: Double?
     /// Width of the short causal convolution before the mixer; 0 leaves it out.
     public var convolution: Int?
-    /// Keys that a token sees, itself included (softmax attention).
+    /// Keys that a token sees, itself included (softmax attention, Liger).
     public var window: Int?
     /// Rotary position embedding (softmax and linear attention, retention).
     public var rotary: Bool?
@@ -44,5 +44,6 @@ public enum MixerKind: String, Codable, Sendable, CaseIterable {
     case lssl
     case softmax
     case linear
+    case liger
     case retention
 }

@@ -25,6 +25,10 @@ extension MixerConfiguration {
             return LinearAttention(
                 dimensions: dimensions, heads: heads, expandKey: expandKey ?? 1, expandValue: expandValue ?? 1,
                 rotaryTheta: rotary ?? true ? 10_000 : nil, convolutionWidth: width(default: nil))
+        case .liger:
+            return LigerAttention(
+                dimensions: dimensions, heads: heads, rotaryTheta: rotary ?? true ? 10_000 : nil,
+                try LigerConfiguration(window: window ?? 64))
         case .retention:
             return LinearAttention(
                 dimensions: dimensions, heads: heads, decay: .retention, expandKey: expandKey ?? 1, expandValue: expandValue ?? 1,
@@ -52,8 +56,8 @@ extension MixerConfiguration {
         for case (let name, let value?, let least) in counts where value < least {
             throw ConfigurationError("mixer.\(name) is \(value); it has to be at least \(least)")
         }
-        let rotates: Bool = [.softmax, .linear, .retention].contains(kind) && rotary ?? true
-        if rotates, Int(Double(dimensions) * (kind == .softmax ? 1 : keyExpansion)) / heads % 2 != 0 {
+        let rotates: Bool = [.softmax, .linear, .retention, .liger].contains(kind) && rotary ?? true
+        if rotates, Int(Double(dimensions) * ([.softmax, .liger].contains(kind) ? 1 : keyExpansion)) / heads % 2 != 0 {
             throw ConfigurationError(
                 "rotary embedding needs an even key width per head; \(dimensions) dimensions and \(heads) heads do not give one")
         }

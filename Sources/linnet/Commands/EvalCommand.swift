@@ -8,6 +8,8 @@ struct EvalCommand: AsyncParsableCommand {
         commandName: "eval",
         abstract: "Measure how well a trained language model predicts a text.",
         discussion: """
+            The model is the folder of a training run, or one of a Llama or GPT-2 model in Hugging Face's format.
+
             Example:
               linnet eval --model runs/gla --text held-out.txt --context 256
             """)
@@ -25,7 +27,10 @@ struct EvalCommand: AsyncParsableCommand {
 
     func run() async throws {
         guard context > 0, batch > 0 else { throw ValidationError("--context and --batch have to be at least 1") }
-        let bundle: LanguageModelBundle = try LanguageModelBundle.load(from: URL(fileURLWithPath: model, isDirectory: true))
+        let bundle: PretrainedModel = try PretrainedModel.load(from: URL(fileURLWithPath: model, isDirectory: true))
+        if let limit = bundle.model.contextLimit, context > limit {
+            throw ValidationError("the model reads at most \(limit) tokens; --context is \(context)")
+        }
         let corpus: TextCorpus = try TextCorpus(contentsOf: text.map { URL(fileURLWithPath: $0) })
         let (_, tokens) = try corpus.split(with: bundle.tokenizer, contextLength: context, trainingFraction: 0)
         let characters: Int = corpus.texts.reduce(0) { $0 + $1.unicodeScalars.count }

@@ -8,10 +8,12 @@ struct GenerateCommand: AsyncParsableCommand {
         commandName: "generate",
         abstract: "Continue a prompt with a trained language model.",
         discussion: """
-            The text is written as it is drawn. Recurrent mixers need the same memory however long it gets.
+            The text is written as it is drawn. Recurrent mixers need the same memory however long it gets. The model is the folder of a training run,
+            or one in Hugging Face's format: config.json, model.safetensors (or shards) and tokenizer.json of a Llama or GPT-2 model.
 
-            Example:
+            Examples:
               linnet generate --model runs/gla --prompt "ROMEO:" --tokens 500 --temperature 0.8 --top-k 40
+              linnet generate --model ~/models/gpt2 --prompt "The linear layer" --tokens 50
             """)
 
     @Option(help: "Folder of a trained language model.")
@@ -35,15 +37,17 @@ struct GenerateCommand: AsyncParsableCommand {
         let sampling: SamplingConfiguration = try SamplingConfiguration(
             temperature: temperature, topK: topK, topP: topP, repetitionPenalty: repetitionPenalty, seed: seed)
         guard tokens > 0 else { throw ValidationError("--tokens has to be at least 1") }
-        let bundle: LanguageModelBundle = try LanguageModelBundle.load(from: URL(fileURLWithPath: model, isDirectory: true))
+        let bundle: PretrainedModel = try PretrainedModel.load(from: URL(fileURLWithPath: model, isDirectory: true))
         let text: String = prompt == "-" ? String(decoding: FileHandle.standardInput.readDataToEndOfFile(), as: UTF8.self) : prompt
         let ids: [Int] = try bundle.tokenizer.encode(validating: text)
         guard !ids.isEmpty else { throw ValidationError("the prompt is empty; give at least one character with --prompt") }
+        if let limit = bundle.model.contextLimit, ids.count + tokens > limit {
+            throw ValidationError("the model reads at most \(limit) tokens; the prompt has \(ids.count) and --tokens adds \(tokens)")
+        }
         write(text)
         Interrupt.install()
         var decoder: StreamingDecoder = bundle.tokenizer.streamingDecoder()
-        let stop: Set<Int> = bundle.tokenizer.endOfTextID.map { [$0] } ?? []
-        bundle.model.generate(prompt: ids, limit: tokens, sampling: sampling, stop: stop) { token in
+        bundle.model.generate(prompt: ids, limit: tokens, sampling: sampling, stop: bundle.endOfTextIDs) { token in
             write(decoder.append(token))
             return !Interrupt.isRequested
         }

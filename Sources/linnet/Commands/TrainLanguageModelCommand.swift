@@ -14,6 +14,7 @@ struct TrainLanguageModelCommand: AsyncParsableCommand {
             Examples:
               linnet train lm --text shakespeare.txt --mixer gla --out runs/gla
               linnet train lm --text a.txt --text b.txt --tokenizer bpe:4096 --mixer deltanet --hybrid window:2:64 --out runs/hybrid
+              linnet train lm --text shakespeare.txt --mixer softmax --format llama --out runs/llama
               linnet train lm --recipe recipe.yaml --steps 2000 --out runs/long --resume
             """)
 
@@ -33,22 +34,28 @@ struct TrainLanguageModelCommand: AsyncParsableCommand {
     var dropout: Double = 0
     @Flag(name: .customLong("untied-head"), help: "Give the head a weight of its own instead of the embedding's.")
     var untiedHead: Bool = false
+    @Option(help: "Format of the finished model: linnet, or llama for Hugging Face's Llama checkpoints (softmax attention only).")
+    var format: Format = .linnet
     @OptionGroup var mixerOptions: MixerOptions
     @OptionGroup var optimization: OptimizationOptions
     @OptionGroup var run: RunOptions
+
+    enum Format: String, ExpressibleByArgument, CaseIterable { case linnet, llama }
 
     func run() async throws {
         try run.checkFolder()
         let corpus: TextCorpus = try TextCorpus(contentsOf: text.map { URL(fileURLWithPath: $0) })
         let chosen: any Tokenizer = try TokenizerChoice(tokenizer).make(corpus: corpus, folder: run.resume ? run.url : nil)
         let training: LanguageModelTraining = try configuration(vocabularySize: chosen.vocabularySize)
+        if format == .llama { _ = try LlamaConfiguration(training.model, context: context) }
         let tokens: LanguageModelTraining.Corpus = try LanguageModelTraining.Corpus(corpus, tokenizer: chosen, context: context)
         // What stands beside checkpoints describes them: the trainer refuses to continue them with another model.
         if !run.hasCheckpoint { try LanguageModelBundle.describe(training.model, chosen, in: run.url) }
         let (model, result, score) = try run.recorded(kind: "lm", configuration: training, seed: optimization.seed) { sink in
             try training.run(tokens, folder: run.url, resume: run.resume, sink: sink, progress: run.progress.style)
         }
-        try LanguageModelBundle(model: model, tokenizer: chosen).save(to: run.url)
+        let finished: any CausalLanguageModel = format == .llama ? try LlamaModel(model, context: context) : model
+        try PretrainedModel(model: finished, tokenizer: chosen).save(to: run.url)
         print(
             String(
                 format: "%d steps in %.0f s, %d parameters: validation loss %.4f, %.4f bits per character; model in %@", result.steps,
