@@ -6,6 +6,7 @@ public enum ExperimentCatalogue {
     public static let all: [any Experiment.Type] = [
         DeltaNetExperiment.self,
         GatedLinearAttentionExperiment.self,
+        LiTExperiment.self,
         LSSLExperiment.self,
     ]
 

@@ -16,7 +16,7 @@ struct Linnet: AsyncParsableCommand {
         version: "0.1.0",
         subcommands: [
             TrainCommand.self, GenerateCommand.self, EvalCommand.self, ReproduceCommand.self, RunsCommand.self, DataCommand.self,
-            DemoCommand.self,
+            DemoCommand.self, DiffuseCommand.self,
         ])
 
     static func main() async {
