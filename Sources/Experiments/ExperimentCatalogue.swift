@@ -7,6 +7,7 @@ public enum ExperimentCatalogue {
         DeltaNetExperiment.self,
         GatedLinearAttentionExperiment.self,
         LigerExperiment.self,
+        LiTExperiment.self,
         LSSLExperiment.self,
     ]
 

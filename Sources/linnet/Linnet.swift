@@ -15,8 +15,15 @@ struct Linnet: AsyncParsableCommand {
             """,
         version: "0.1.0",
         subcommands: [
-            TrainCommand.self, LinearizeCommand.self, GenerateCommand.self, EvalCommand.self, ReproduceCommand.self, RunsCommand.self,
-            DataCommand.self, DemoCommand.self,
+            TrainCommand.self,
+            LinearizeCommand.self,
+            DiffuseCommand.self,
+            GenerateCommand.self,
+            EvalCommand.self,
+            ReproduceCommand.self,
+            RunsCommand.self,
+            DataCommand.self,
+            DemoCommand.self,
         ])
 
     static func main() async {

@@ -14,6 +14,9 @@ public final class LanguageModel: Module, CausalLanguageModel {
     public init(_ configuration: LanguageModelConfiguration) throws {
         self.configuration = configuration
         let mixers: [any SequenceMixer] = try configuration.layerMixers.map { try $0.make(dimensions: configuration.dimensions) }
+        if let blind = zip(configuration.layerMixers, mixers).first(where: { !$0.1.isCausal }) {
+            throw ConfigurationError("\(blind.0.kind.rawValue) sees the tokens that follow; a language model needs a causal mixer")
+        }
         super.init()
         embedding = Embedding(configuration.vocabularySize, configuration.dimensions)
         blocks = mixers.map {

@@ -9,7 +9,7 @@ public struct MixerConfiguration: Codable, Sendable, Equatable {
     public var expandKey: Double?
     /// Value width of all heads together, as a multiple of the model's width.
     public var expandValue: Double?
-    /// Width of the short causal convolution before the mixer; 0 leaves it out.
+    /// Width of the short causal convolution before the mixer, or of the depth-wise one beside simplified linear attention; 0 leaves it out.
     public var convolution: Int?
     /// Keys that a token sees, itself included (softmax attention, Liger).
     public var window: Int?
@@ -46,4 +46,6 @@ public enum MixerKind: String, Codable, Sendable, CaseIterable {
     case linear
     case liger
     case retention
+    /// ``SimplifiedLinearAttention``, which is not causal: for classifiers, not for language models.
+    case simplifiedLinear = "simplified-linear"
 }

@@ -33,6 +33,8 @@ extension MixerConfiguration {
             return LinearAttention(
                 dimensions: dimensions, heads: heads, decay: .retention, expandKey: expandKey ?? 1, expandValue: expandValue ?? 1,
                 rotaryTheta: rotary ?? true ? 10_000 : nil, convolutionWidth: width(default: nil))
+        case .simplifiedLinear:
+            return SimplifiedLinearAttention(dimensions: dimensions, heads: heads, kernel: width(default: 5).map { Pair(1, $0) })
         }
     }
 
@@ -55,6 +57,9 @@ extension MixerConfiguration {
         let counts: [(String, Int?, Int)] = [("window", window, 1), ("order", order, 1), ("convolution", convolution, 0)]
         for case (let name, let value?, let least) in counts where value < least {
             throw ConfigurationError("mixer.\(name) is \(value); it has to be at least \(least)")
+        }
+        if kind == .simplifiedLinear, let convolution, convolution != 0, convolution % 2 == 0 {
+            throw ConfigurationError("mixer.convolution is \(convolution); simplified linear attention needs an odd width, or 0 for none")
         }
         let rotates: Bool = [.softmax, .linear, .retention, .liger].contains(kind) && rotary ?? true
         if rotates, Int(Double(dimensions) * ([.softmax, .liger].contains(kind) ? 1 : keyExpansion)) / heads % 2 != 0 {

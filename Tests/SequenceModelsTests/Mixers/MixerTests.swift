@@ -35,6 +35,11 @@ import Torch
         .init("sliding window attention, shared heads", dimensions: 16, constantState: false, modes: []) {
             SoftmaxAttention(dimensions: 16, heads: 4, window: 5, keyValueHeads: 2)
         },
+        .init("simplified linear attention", dimensions: 12) { SimplifiedLinearAttention(dimensions: 12, heads: 2) },
+        .init("simplified linear attention, no convolution", dimensions: 12) {
+            SimplifiedLinearAttention(dimensions: 12, heads: 6, kernel: nil)
+        },
+        .init("full softmax attention", dimensions: 12, modes: []) { FullSoftmaxAttention(dimensions: 12, heads: 3) },
     ]
 
     @Test(arguments: mixers) func conforms(_ mixer: SequenceMixerConformance) throws { try mixer.checkAll() }

@@ -17,7 +17,7 @@ struct LanguageModelTests {
 
     private let tokens: [Int] = [3, 1, 4, 1, 5, 9, 2, 6, 5, 3, 5, 8, 9, 7, 9]
 
-    @Test(arguments: MixerKind.allCases) func steppingIsReading(kind: MixerKind) throws {
+    @Test(arguments: MixerKind.allCases.filter { $0 != .simplifiedLinear }) func steppingIsReading(kind: MixerKind) throws {
         let model: LanguageModel = try model(kind)
         let whole: Tensor = noGrad { model(Tensor(tokens, [1, tokens.count])) }
         var state: LanguageModelState = model.initialState(batch: 1)
