@@ -15,8 +15,8 @@ struct Linnet: AsyncParsableCommand {
             """,
         version: "0.1.0",
         subcommands: [
-            TrainCommand.self, GenerateCommand.self, EvalCommand.self, ReproduceCommand.self, RunsCommand.self, DataCommand.self,
-            DemoCommand.self,
+            TrainCommand.self, GenerateCommand.self, EvalCommand.self, ForecastCommand.self, ReproduceCommand.self, RunsCommand.self,
+            DataCommand.self, DemoCommand.self,
         ])
 
     static func main() async {
