@@ -7,6 +7,8 @@ public enum ExperimentCatalogue {
         DeltaNetExperiment.self,
         GatedLinearAttentionExperiment.self,
         LSSLExperiment.self,
+        SMambaExperiment.self,
+        SMETimesExperiment.self,
     ]
 
     public static var slugs: [String] { all.map { $0.slug } }

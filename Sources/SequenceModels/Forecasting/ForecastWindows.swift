@@ -91,8 +91,13 @@ public struct ForecastScore: Sendable {
     public let squaredErrors: [Double]
     /// Mean absolute error of each variable.
     public let absoluteErrors: [Double]
+    /// Mean squared error of each predicted step, over all variables.
+    public let squaredErrorsByStep: [Double]
     /// Windows that were predicted.
     public let windows: Int
+
+    /// Mean squared error over the first steps alone: that of a shorter horizon.
+    public func meanSquaredError(first steps: Int) -> Double { squaredErrorsByStep.prefix(steps).reduce(0, +) / Double(steps) }
 
     public var meanSquaredError: Double { squaredErrors.reduce(0, +) / Double(squaredErrors.count) }
     public var meanAbsoluteError: Double { absoluteErrors.reduce(0, +) / Double(absoluteErrors.count) }
@@ -100,22 +105,30 @@ public struct ForecastScore: Sendable {
 
 extension Forecaster {
     /// Errors over windows, in evaluation mode and without a gradient.
-    public func score(_ windows: ForecastWindows, rows: Int = 256) -> ForecastScore {
+    /// - Parameters:
+    ///   - windows: all of them are predicted.
+    ///   - rows: how many at a time.
+    ///   - offset: added to the steps that are wanted, `[B, 1, N]` or `[B, S, N]`.
+    public func score(_ windows: ForecastWindows, rows: Int = 256, offset: ((ForecastInput) -> Tensor)? = nil) -> ForecastScore {
         let wasTraining: Bool = isTraining
         train(false)
         defer { train(wasTraining) }
-        var (squares, distances): ([Double], [Double]) = ([], [])
+        var (squares, steps, distances): ([Double], [Double], [Double]) = ([], [], [])
         noGrad {
             for batch in windows.batches(rows: rows) {
                 let (input, target) = batch.tensors()
-                let difference: Tensor = (forecast(input) - target).asType(.float64)
+                let wanted: Tensor = offset.map { target + $0(input) } ?? target
+                let difference: Tensor = (forecast(input) - wanted).asType(.float64)
                 squares.accumulate(difference.square().sum(axes: [0, 1]).array())
+                steps.accumulate(difference.square().sum(axes: [0, 2]).array())
                 distances.accumulate(difference.abs().sum(axes: [0, 1]).array())
             }
         }
         let count: Double = Double(windows.count * windows.horizon)
+        let perStep: Double = Double(windows.count * squares.count)
         return ForecastScore(
-            squaredErrors: squares.map { $0 / count }, absoluteErrors: distances.map { $0 / count }, windows: windows.count)
+            squaredErrors: squares.map { $0 / count }, absoluteErrors: distances.map { $0 / count },
+            squaredErrorsByStep: steps.map { $0 / perStep }, windows: windows.count)
     }
 }
 

@@ -92,8 +92,8 @@ public final class SMamba: Module, Forecaster {
 
     public func forecast(_ input: ForecastInput) -> Tensor { forecast(input, mode: nil) }
 
-    /// - Parameter mode: which of the scan's equivalent forms computes it.
-    func forecast(_ input: ForecastInput, mode: MixerMode?) -> Tensor {
+    /// The forecast by a given one of the scan's equivalent forms; without one, by the number of tokens.
+    public func forecast(_ input: ForecastInput, mode: MixerMode?) -> Tensor {
         let scale: WindowNormalization = WindowNormalization(input.values)
         let variables: Tensor = scale.normalized(input.values).mT
         let tokens: Tensor = input.calendar.map { concatenated([variables, $0.mT], axis: 1) } ?? variables

@@ -95,7 +95,7 @@ struct ForecastTrainCommand: AsyncParsableCommand {
         let training: ForecastTraining = try training(windows, in: place)
         if !place.hasCheckpoint { try bundle.describe(in: place.url) }
         let description: String = String(decoding: try JSONEncoder().encode(bundle.description), as: UTF8.self)
-        try place.recorded(kind: "forecast", configuration: bundle.description, seed: optimization.seed) { sink in
+        _ = try place.recorded(kind: "forecast", configuration: bundle.description, seed: optimization.seed) { sink in
             try training.run(
                 forecaster, train: windows.train, validation: windows.validation, description: description, folder: place.url,
                 resume: place.resume, sink: sink, progress: place.progress.style)

@@ -59,7 +59,7 @@ public final class SMETimes: Module, Forecaster {
     }
 
     /// Uses what another forecaster with the same language model has read already.
-    func sharePrompts(of other: SMETimes) { (data, prompts) = (other.data, other.prompts) }
+    public func sharePrompts(of other: SMETimes) { (data, prompts) = (other.data, other.prompts) }
 
     // MARK: Prediction
 
