@@ -9,6 +9,8 @@ public enum ExperimentCatalogue {
         LigerExperiment.self,
         LiTExperiment.self,
         LSSLExperiment.self,
+        SMambaExperiment.self,
+        SMETimesExperiment.self,
     ]
 
     public static var slugs: [String] { all.map { $0.slug } }

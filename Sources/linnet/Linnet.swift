@@ -17,6 +17,7 @@ struct Linnet: AsyncParsableCommand {
         subcommands: [
             TrainCommand.self,
             LinearizeCommand.self,
+            ForecastCommand.self,
             DiffuseCommand.self,
             GenerateCommand.self,
             EvalCommand.self,

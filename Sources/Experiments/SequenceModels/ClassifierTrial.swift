@@ -22,6 +22,15 @@ struct ClassifierTrial {
         static func epochs(_ count: Int, over data: SequenceDataset, rows: Int, learningRate: Double) -> Settings {
             Settings(steps: max(1, count * (data.count / rows)), rows: rows, learningRate: learningRate)
         }
+
+        func optimizer() throws -> AdamWConfiguration {
+            try AdamWConfiguration(learningRate: learningRate, beta1: 0.9, beta2: 0.95, weightDecay: 0.01)
+        }
+
+        func trainer(seed: UInt64) throws -> TrainerConfiguration {
+            try TrainerConfiguration(
+                steps: steps, schedule: .warmUpCosine(warmUp: steps / 20, finalFraction: 0.1), checkpointMinutes: nil, seed: seed)
+        }
     }
 
     /// Trains in shuffled passes, without checkpoints.
@@ -30,11 +39,7 @@ struct ClassifierTrial {
         try context.checkCancellation()
         context.progress("\(name), seed \(seed): \(settings.steps) steps")
         let training: ClassifierTraining = ClassifierTraining(
-            optimizer: try AdamWConfiguration(learningRate: settings.learningRate, beta1: 0.9, beta2: 0.95, weightDecay: 0.01),
-            trainer: try TrainerConfiguration(
-                steps: settings.steps, schedule: .warmUpCosine(warmUp: settings.steps / 20, finalFraction: 0.1), checkpointMinutes: nil,
-                seed: seed),
-            rows: min(settings.rows, data.count))
+            optimizer: try settings.optimizer(), trainer: try settings.trainer(seed: seed), rows: min(settings.rows, data.count))
         let result: TrainingResult = try training.run(model, forward: logits, train: data, test: nil)
         return Measurements.Curve(method: name, losses: result.losses, seed: seed)
     }
@@ -55,7 +60,7 @@ struct ClassifierTrial {
 
 extension Measurements.Curve {
     /// Training losses thinned to about 50 points, each the mean of the steps around it.
-    init(method: String, losses: [Double], seed: UInt64) {
+    init(method: String, metric: String = "training loss (nats)", losses: [Double], seed: UInt64) {
         let width: Int = max(1, losses.count / 50)
         let starts: [Int] = Array(stride(from: 0, to: losses.count, by: width))
         let means: [Double] = starts.map { start in
@@ -63,6 +68,6 @@ extension Measurements.Curve {
             return window.reduce(0, +) / Double(window.count)
         }
         self.init(
-            method: method, metric: "training loss (nats)", axis: "step", seed: seed, x: starts.map { Double($0 + width / 2) }, y: means)
+            method: method, metric: metric, axis: "step", seed: seed, x: starts.map { Double($0 + width / 2) }, y: means)
     }
 }

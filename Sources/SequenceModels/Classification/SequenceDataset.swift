@@ -99,12 +99,5 @@ public struct ShuffledExamples: BatchSource {
     public var itemsPerBatch: Int { rows }
     public var itemName: String { "samples" }
 
-    public func batch(_ step: Int) throws -> LabelledBatch {
-        var position: ShuffledIndices.State = start.state
-        position.epoch = step / stepsPerEpoch
-        position.position = step % stepsPerEpoch * rows
-        var indices: ShuffledIndices = start
-        try indices.restore(position)
-        return dataset.batch(indices.nextBatch(rows))
-    }
+    public func batch(_ step: Int) throws -> LabelledBatch { dataset.batch(try start.batch(step, of: rows)) }
 }

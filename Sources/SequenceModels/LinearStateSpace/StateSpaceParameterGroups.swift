@@ -4,7 +4,8 @@ import Torch
 
 extension [ParameterGroup] {
     /// The groups that state-space models are trained with: A and the steps Δ of every ``StateTransition`` at learning rates of their own
-    /// and without weight decay, the rest as `decayingMatricesOnly(_:)` has it (arXiv 2110.13985, appendix E).
+    /// and without weight decay, the rest as `decayingMatricesOnly(_:)` has it (arXiv 2110.13985, appendix E). The decays of a
+    /// ``SelectiveSSM`` are without weight decay too.
     /// - Parameters:
     ///   - model: frozen parameters are left out.
     ///   - matrixRate: learning rate of the structured A.
@@ -21,14 +22,16 @@ extension [ParameterGroup] {
                 }
             }
         }
+        var decays: Set<ObjectIdentifier> = []
+        for case let (_, mixer as SelectiveSSM) in model.namedModules() { decays.insert(ObjectIdentifier(mixer.decayLogarithm)) }
         let trained: [(name: String, tensor: Tensor)] = model.namedParameters().filter { $0.tensor.requiresGrad }
-        func group(_ members: Set<ObjectIdentifier>, _ rate: Double) -> ParameterGroup {
+        func group(_ members: Set<ObjectIdentifier>, _ rate: Double? = nil) -> ParameterGroup {
             let chosen: [(name: String, tensor: Tensor)] = trained.filter { members.contains(ObjectIdentifier($0.tensor)) }
             return ParameterGroup(parameters: chosen.map(\.tensor), names: chosen.map(\.name), learningRate: rate, weightDecay: 0)
         }
-        let others: [(name: String, tensor: Tensor)] = trained.filter {
-            !steps.contains(ObjectIdentifier($0.tensor)) && !matrices.contains(ObjectIdentifier($0.tensor))
-        }
-        return (decayingMatricesOnly(others) + [group(matrices, matrixRate), group(steps, stepRate)]).filter { !$0.parameters.isEmpty }
+        let special: Set<ObjectIdentifier> = steps.union(matrices).union(decays)
+        let others: [(name: String, tensor: Tensor)] = trained.filter { !special.contains(ObjectIdentifier($0.tensor)) }
+        return (decayingMatricesOnly(others) + [group(matrices, matrixRate), group(steps, stepRate), group(decays)])
+            .filter { !$0.parameters.isEmpty }
     }
 }

@@ -39,7 +39,14 @@ public final class LanguageModel: Module, CausalLanguageModel {
 
     /// The stream after the final norm, `[B, T, D]`.
     public func hidden(_ tokens: Tensor, mask: Tensor? = nil, state: inout LanguageModelState?, mode: MixerMode? = nil) -> Tensor {
-        var x: Tensor = embedding(tokens)
+        hidden(embedded: embedding(tokens), mask: mask, state: &state, mode: mode)
+    }
+
+    /// The stream after the final norm of what stands in place of embedded tokens, both `[B, T, D]`.
+    public func hidden(
+        embedded: Tensor, mask: Tensor? = nil, state: inout LanguageModelState?, mode: MixerMode? = nil
+    ) -> Tensor {
+        var x: Tensor = embedded
         for (index, block) in blocks.enumerated() {
             var layerState: MixerState? = state?.layers[index]
             x = block(x, mask: mask, state: &layerState, mode: mode)

@@ -15,7 +15,7 @@ public struct MixerConfiguration: Codable, Sendable, Equatable {
     public var window: Int?
     /// Rotary position embedding (softmax and linear attention, retention).
     public var rotary: Bool?
-    /// State order N (LSSL).
+    /// State order N (LSSL, Mamba).
     public var order: Int?
     /// A gate on the output (DeltaNet, GLA).
     public var outputGate: Bool?
@@ -45,6 +45,7 @@ public enum MixerKind: String, Codable, Sendable, CaseIterable {
     case softmax
     case linear
     case liger
+    case mamba
     case retention
     /// ``SimplifiedLinearAttention``, which is not causal: for classifiers, not for language models.
     case simplifiedLinear = "simplified-linear"

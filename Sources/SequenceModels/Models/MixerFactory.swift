@@ -29,6 +29,9 @@ extension MixerConfiguration {
             return LigerAttention(
                 dimensions: dimensions, heads: heads, rotaryTheta: rotary ?? true ? 10_000 : nil,
                 try LigerConfiguration(window: window ?? 64))
+        case .mamba:
+            return SelectiveSSM(
+                dim: dimensions, state: order ?? 16, conv: width(default: 4) ?? 1, expand: expandValue ?? 2)
         case .retention:
             return LinearAttention(
                 dimensions: dimensions, heads: heads, decay: .retention, expandKey: expandKey ?? 1, expandValue: expandValue ?? 1,
@@ -49,7 +52,7 @@ extension MixerConfiguration {
         if heads < 1 { throw ConfigurationError("mixer.heads is \(heads); it has to be at least 1") }
         for (name, factor) in [("key", keyExpansion), ("value", expandValue ?? 1)] {
             let channels: Int = Int(Double(dimensions) * factor)
-            guard channels > 0, channels % heads == 0 else {
+            guard channels > 0, kind == .mamba || channels % heads == 0 else {
                 throw ConfigurationError(
                     "\(kind.rawValue) has \(channels) \(name) channels (\(dimensions) × \(factor)); \(heads) heads have to divide them")
             }

@@ -77,6 +77,17 @@ public struct ShuffledIndices: Sendable {
         return order[start..<state.position]
     }
 
+    /// The examples of a step, counted from 0, where every step takes `size` and what is left at an epoch's end is passed over.
+    public func batch(_ step: Int, of size: Int) throws(DataPositionError) -> ArraySlice<Int> {
+        let perEpoch: Int = epochLength / size
+        precondition(step >= 0 && perEpoch > 0, "ShuffledIndices: step \(step) of batches of \(size) from \(epochLength) examples")
+        var position: State = state
+        (position.epoch, position.position) = (step / perEpoch, step % perEpoch * size)
+        var indices: ShuffledIndices = self
+        try indices.restore(position)
+        return indices.nextBatch(size)
+    }
+
     private mutating func startNextEpoch() {
         state.epoch += 1
         state.position = 0

@@ -144,6 +144,9 @@ public struct SeriesWindows: Sendable {
     /// The steps that window `index` predicts: [horizon, C].
     public func target(_ index: Int) -> ArraySlice<Float> { slice(from: start(index), count: horizon) }
 
+    /// The step of the series that window `index` sees first.
+    public func firstStep(_ index: Int) -> Int { start(index) - lookback }
+
     private func start(_ index: Int) -> Int {
         precondition(index >= 0 && index < count, "SeriesWindows: window \(index) of \(count)")
         return firstTarget + index

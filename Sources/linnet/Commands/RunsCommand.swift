@@ -18,7 +18,7 @@ struct RunsCommand: AsyncParsableCommand {
 
     struct List: AsyncParsableCommand {
         static let configuration: CommandConfiguration = CommandConfiguration(abstract: "List the runs, newest first.")
-        @Option(help: "Only runs of this kind: lm, classify.")
+        @Option(help: "Only runs of this kind: lm, classify, forecast.")
         var kind: String?
         @Option(help: "Most runs to list.")
         var limit: Int?

@@ -17,7 +17,7 @@ struct MixerOptions: ParsableArguments {
     var convolution: Int?
     @Option(help: "Keys that softmax attention sees.")
     var window: Int?
-    @Option(help: "State order of LSSL.")
+    @Option(help: "State order of LSSL and Mamba.")
     var order: Int?
 
     var configuration: MixerConfiguration {

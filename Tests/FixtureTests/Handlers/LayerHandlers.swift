@@ -27,6 +27,14 @@ let layerOperators: [FixtureOperator] = [
                 gateLowRank: try weights.outputs(of: "gk_proj.0.weight"), convolutionWidth: weights.convolutionWidth))
         return ["y": try weights.placed(in: layer, inputs)(try inputs.tensor("x"), mode: mode)]
     },
+    inEveryMode("layer_mamba") { inputs, mode in
+        let weights: LayerWeights = try LayerWeights(inputs)
+        let (width, inner): (Int, Int) = (try weights.inputs(of: "in_proj.weight"), try weights.outputs(of: "D"))
+        let layer: SelectiveSSM = SelectiveSSM(
+            dim: width, state: try weights.inputs(of: "A_log"), conv: try inputs.shape("in.w.conv1d.weight")[2],
+            expand: Double(inner) / Double(width), dtRank: try weights.inputs(of: "dt_proj.weight"))
+        return ["y": try weights.placed(in: layer, inputs)(try inputs.tensor("x"), mode: mode)]
+    },
 ]
 
 /// The tensors `in.w.*` of a layer's fixture.

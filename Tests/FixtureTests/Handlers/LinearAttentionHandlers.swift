@@ -40,6 +40,13 @@ let linearAttentionOperators: [FixtureOperator] = [
             initialNormalizer: try inputs.optional("zstate"), mode: mode)
         return ["o": result.output, "state": result.state, "zstate": result.normalizer]
     },
+    inEveryMode("mamba_scan") { inputs, mode in
+        let result: (output: Tensor, state: Tensor) = selectiveScan(
+            u: try inputs.tensor("u"), delta: try inputs.tensor("delta"), A: try inputs.tensor("A"), B: try inputs.tensor("B"),
+            C: try inputs.tensor("C"), D: try inputs.tensor("D"), z: try inputs.tensor("z"), deltaBias: try inputs.tensor("delta_bias"),
+            initialState: try inputs.optional("state"), mode: mode)
+        return ["y": result.output, "state": result.state]
+    },
 ]
 
 /// The operator as it is by default, step by step, in chunks that leave a ragged end, and in one piece.

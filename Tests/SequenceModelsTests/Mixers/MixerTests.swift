@@ -31,6 +31,11 @@ import Torch
         .init("retention", dimensions: 12) {
             LinearAttention(dimensions: 12, heads: 3, decay: .retention, expandValue: 2, rotaryTheta: 10_000)
         },
+        .init("mamba", dimensions: 12) { SelectiveSSM(dim: 12, state: 5) },
+        .init("mamba, not expanded, convolution of 2", dimensions: 20) { SelectiveSSM(dim: 20, state: 2, conv: 2, expand: 1, dtRank: 3) },
+        .init("mamba in both directions", dimensions: 8) {
+            BidirectionalMixer(forward: SelectiveSSM(dim: 8, state: 3), backward: SelectiveSSM(dim: 8, state: 3))
+        },
         .init("softmax attention", dimensions: 12, constantState: false, modes: []) { SoftmaxAttention(dimensions: 12, heads: 2) },
         .init("sliding window attention, shared heads", dimensions: 16, constantState: false, modes: []) {
             SoftmaxAttention(dimensions: 16, heads: 4, window: 5, keyValueHeads: 2)
