@@ -7,6 +7,7 @@ public enum ExperimentCatalogue {
         DeltaNetExperiment.self,
         GatedLinearAttentionExperiment.self,
         LSSLExperiment.self,
+        MixtureOfMemoriesExperiment.self,
     ]
 
     public static var slugs: [String] { all.map { $0.slug } }

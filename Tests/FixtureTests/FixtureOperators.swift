@@ -11,16 +11,11 @@ enum FixtureOperators {
 
     /// Operators of later issues; each leaves this list when its handler joins ``operators``.
     static let pending: [String] = [
-        "gated_delta_rule",
         "hf_bert",
         "hf_gpt2",
         "hf_llama",
-        "hgrn",
-        "layer_gated_deltanet",
-        "layer_hgrn",
         "layer_lightnet",
         "layer_mamba",
-        "layer_mom",
         "lightnet",
         "mamba_scan",
         "optim_galore",

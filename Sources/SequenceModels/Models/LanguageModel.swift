@@ -34,9 +34,19 @@ public final class LanguageModel: Module, CausalLanguageModel {
         logits(hidden(tokens, mask: mask, state: &state, mode: mode))
     }
 
+    /// Logits `[B, T, V]` of a stream `[B, T, D]` that was embedded otherwise, such as sums of several tokens' embeddings.
+    public func callAsFunction(embedded: Tensor, mask: Tensor? = nil, mode: MixerMode? = nil) -> Tensor {
+        var state: LanguageModelState?
+        return logits(hidden(embedded: embedded, mask: mask, state: &state, mode: mode))
+    }
+
     /// The stream after the final norm, `[B, T, D]`.
     public func hidden(_ tokens: Tensor, mask: Tensor? = nil, state: inout LanguageModelState?, mode: MixerMode? = nil) -> Tensor {
-        var x: Tensor = embedding(tokens)
+        hidden(embedded: embedding(tokens), mask: mask, state: &state, mode: mode)
+    }
+
+    private func hidden(embedded: Tensor, mask: Tensor?, state: inout LanguageModelState?, mode: MixerMode?) -> Tensor {
+        var x: Tensor = embedded
         for (index, block) in blocks.enumerated() {
             var layerState: MixerState? = state?.layers[index]
             x = block(x, mask: mask, state: &layerState, mode: mode)
