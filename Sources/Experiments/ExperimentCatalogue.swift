@@ -9,6 +9,7 @@ public enum ExperimentCatalogue {
         LigerExperiment.self,
         LiTExperiment.self,
         LSSLExperiment.self,
+        MixtureOfMemoriesExperiment.self,
         SMambaExperiment.self,
         SMETimesExperiment.self,
     ]

@@ -43,25 +43,64 @@ public struct KVRing {
     }
 
     /// Without the tokens beyond the capacity, with memory of its own.
-    public func trimmed() -> KVRing {
+    /// - Parameter compacting: moves the real tokens of each row behind the masked ones, in their order, so that tokens that follow are
+    ///   their neighbours and masked ones are dropped first.
+    public func trimmed(compacting: Bool = false) -> KVRing {
+        if compacting, mask != nil { return compacted().trimmed() }
         guard let capacity, count > capacity else { return self }
+        return last(capacity)
+    }
+
+    private func compacted() -> KVRing {
+        guard let mask else { return self }
+        let order: Tensor = (mask .!= 0).asType(.int64).argSort(axis: 1)
+        let places: Tensor = order.reshaped(mask.dim(0), mask.dim(1), 1, 1)
         var result: KVRing = self
-        result.keys = Self.last(capacity, of: keys)
-        result.values = Self.last(capacity, of: values)
-        result.mask = Self.last(capacity, of: mask)
+        result.keys = keys?.takeAlong(places, axis: 1)
+        result.values = values?.takeAlong(places, axis: 1)
+        result.mask = mask.takeAlong(order, axis: 1)
         return result
     }
 
-    private static func last(_ count: Int, of tensor: Tensor?) -> Tensor? {
-        tensor.map { $0.narrowed(axis: 1, start: $0.dim(1) - count, length: count).cloned() }
+    private func last(_ count: Int) -> KVRing {
+        mapped { $0.narrowed(axis: 1, start: $0.dim(1) - count, length: count).cloned() }
+    }
+
+    private func mapped(_ transform: (Tensor) -> Tensor) -> KVRing {
+        var result: KVRing = self
+        result.keys = keys.map(transform)
+        result.values = values.map(transform)
+        result.mask = mask.map(transform)
+        return result
+    }
+
+    /// The real tokens of one row alone, without a mask. Needs what ``trimmed(compacting:)`` gave with `compacting`, or a ring without a mask.
+    public func row(_ index: Int) -> KVRing {
+        var result: KVRing = mapped { $0.narrowed(axis: 0, start: index, length: 1) }
+        guard let rowMask = result.mask else { return result }
+        let real: Int = rowMask.countNonzero().item(Int.self)
+        result = real == 0 ? KVRing(capacity: capacity) : result.last(real)
+        result.mask = nil
+        return result
+    }
+
+    /// The rows of several rings one after another. Traps unless they hold equally many tokens.
+    public static func joined(_ rings: [KVRing]) -> KVRing {
+        precondition(
+            Set(rings.map(\.count)).count == 1, "key-value rings of \(rings.map(\.count)) tokens cannot be the rows of one")
+        var result: KVRing = rings[0]
+        guard let sample: Tensor = result.keys else { return result }
+        result.keys = concatenated(rings.compactMap(\.keys))
+        result.values = concatenated(rings.compactMap(\.values))
+        if rings.contains(where: { $0.mask != nil }) {
+            result.mask = concatenated(
+                rings.map { ring in
+                    ring.mask ?? .ones([ring.keys?.dim(0) ?? 0, ring.count], dtype: sample.dtype, device: sample.device)
+                }.map { $0.asType(sample.dtype) })
+        }
+        return result
     }
 
     /// The same values, through which no gradient flows.
-    public func detached() -> KVRing {
-        var result: KVRing = self
-        result.keys = keys?.detached()
-        result.values = values?.detached()
-        result.mask = mask?.detached()
-        return result
-    }
+    public func detached() -> KVRing { mapped { $0.detached() } }
 }

@@ -15,7 +15,9 @@ public protocol SequenceMixer: Module {
 
     /// - Parameters:
     ///   - x: `[B, T, D]`.
-    ///   - mask: `[B, T]`, 1 for real tokens. The others leave no trace in state or outputs of real tokens; their own outputs mean nothing.
+    ///   - mask: `[B, T]`, 1 for real tokens. The others leave no trace in state or outputs of real tokens, except that positions count
+    ///     them; their own outputs mean nothing. For sequences of different lengths that are continued see
+    ///     ``callAsFunction(packed:cumulativeLengths:continuing:mode:)``.
     ///   - state: continued from and replaced, unless nil.
     ///   - mode: which of the equivalent forms computes it; without one, by the length.
     /// - Returns: `[B, T, D]`.

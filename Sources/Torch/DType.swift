@@ -31,6 +31,9 @@ public enum DType: Int32, Sendable, Codable, CaseIterable {
         }
     }
 
+    /// The type that sums and states of this type are kept in: float64 for float64, otherwise float32.
+    public var accumulator: DType { self == .float64 ? .float64 : .float32 }
+
     public var isComplex: Bool { self == .complex64 || self == .complex128 }
 
     public var isInteger: Bool { !isFloatingPoint && !isComplex && self != .bool }

@@ -12,12 +12,7 @@ enum FixtureOperators {
 
     /// Operators of later issues; each leaves this list when its handler joins ``operators``.
     static let pending: [String] = [
-        "gated_delta_rule",
-        "hgrn",
-        "layer_gated_deltanet",
-        "layer_hgrn",
         "layer_lightnet",
-        "layer_mom",
         "lightnet",
         "optim_galore",
         "optim_lamb",

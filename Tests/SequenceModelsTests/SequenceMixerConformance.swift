@@ -43,7 +43,7 @@ struct SequenceMixerConformance: Sendable, CustomTestStringConvertible {
         return mixer
     }
 
-    private func stream(batch: Int = 2, length: Int, seed: UInt64 = 3) -> Tensor {
+    func stream(batch: Int = 2, length: Int, seed: UInt64 = 3) -> Tensor {
         .normal([batch, length, dimensions], dtype: .float64, device: .cpu, generator: RandomGenerator(seed: seed, device: .cpu))
     }
 
@@ -58,6 +58,7 @@ struct SequenceMixerConformance: Sendable, CustomTestStringConvertible {
         checkShape()
         checkModes()
         try checkGradients()
+        checkHalfPrecision()
         guard makeMixer().isCausal else { return }
         checkCausality()
         checkSplits()
@@ -66,6 +67,8 @@ struct SequenceMixerConformance: Sendable, CustomTestStringConvertible {
         checkLeftPadding()
         checkGradientsThroughState()
         checkStateSize()
+        checkPacked()
+        checkPackedContinuation()
     }
 
     func checkShape() {
@@ -184,5 +187,24 @@ struct SequenceMixerConformance: Sendable, CustomTestStringConvertible {
             #expect(state.byteCount == mixer.stateBytes(batch: 2, length: length), "\(testDescription): bytes at T = \(length)")
         }
         if constantState { #expect(mixer.stateBytes(batch: 2, length: 3) == mixer.stateBytes(batch: 2, length: 3000)) }
+    }
+
+    /// In bfloat16 outputs have that type, the recurrent state stays in float32, and the values are float32's to a few percent.
+    func checkHalfPrecision() {
+        let (mixer, exact): (any SequenceMixer, any SequenceMixer) = (makeMixer(), makeMixer())
+        mixer.to(dtype: .bfloat16)
+        // The same weights and inputs, so that only the arithmetic differs.
+        exact.to(dtype: .bfloat16).to(dtype: .float32)
+        let x: Tensor = stream(length: 20).asType(.bfloat16)
+        for mode in [MixerMode.recurrent, .chunkwise(8)] {
+            var state: MixerState? = mixer.initialState(batch: 2, dtype: .bfloat16, device: .cpu)
+            let output: Tensor = mixer(x, mask: nil, state: &state, mode: mode)
+            let expected: Tensor = exact(x.asType(.float32), mode: mode)
+            #expect(output.dtype == .bfloat16, "\(testDescription): \(mode) gives \(output.dtype)")
+            #expect(state?.recurrent.values.allSatisfy { $0.dtype == .float32 } ?? false, "\(testDescription): state in \(mode)")
+            #expect(state?.conv.allSatisfy { $0.dtype == .bfloat16 } ?? false, "\(testDescription): tails in \(mode)")
+            let error: Double = ((output.asType(.float32) - expected).norm() / expected.norm()).item()
+            #expect(error < 0.03, "\(testDescription): bfloat16 against float32 in \(mode): \(error)")
+        }
     }
 }

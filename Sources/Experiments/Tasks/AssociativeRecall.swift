@@ -3,7 +3,7 @@ import Training
 /// Multi-query associative recall, generated: key–value pairs to remember, then every key asked for once.
 ///
 /// Keys and values are tokens of two disjoint alphabets. The targets are set at the query keys only, where the value is wanted.
-public struct AssociativeRecall: Sendable {
+public struct AssociativeRecall: RecallTask {
     public static let alphabet: Int = 64
     public static let vocabularySize: Int = 2 * alphabet
 
@@ -46,21 +46,5 @@ public struct AssociativeRecall: Sendable {
             tokens += [Int32(key), value]
             targets += [value, TokenBatch.ignored]
         }
-    }
-}
-
-extension AssociativeRecall {
-    /// Fresh sequences at every step, as a pure function of seed and step.
-    public func source(rows: Int, seed: UInt64) -> GeneratedBatches<TokenBatch> {
-        GeneratedBatches(itemsPerBatch: rows * length, itemName: "tokens") { step in
-            var generator: SplitMix64 = SplitMix64(seed: seed << 32 | UInt64(step))
-            return batch(rows: rows, using: &generator)
-        }
-    }
-
-    /// Sequences of a seed that no training step has, in batches of 64.
-    public func heldOut(sequences: Int) -> [TokenBatch] {
-        var generator: SplitMix64 = SplitMix64(seed: .max)
-        return (0..<(sequences + 63) / 64).map { _ in batch(rows: 64, using: &generator) }
     }
 }

@@ -10,10 +10,11 @@ import Torch
 ///   - weight: `[C, W]`, or `[C, 1, W]` as convolution layers keep it.
 ///   - bias: `[C]`.
 ///   - state: `[B, S, C]`; nil is zeros with S = W − 1.
+///   - lengths: real steps of each row, `[B]` (int64), which come first; nil when all are. Outputs at the others mean nothing.
 ///   - activation: applied to the outputs.
-/// - Returns: outputs `[B, T, C]` and the last S steps of state and `x` together.
+/// - Returns: outputs `[B, T, C]` and the last S real steps of state and `x` together.
 public func shortConvolution(
-    _ x: Tensor, weight: Tensor, bias: Tensor? = nil, state: Tensor? = nil, activation: Activation = .identity
+    _ x: Tensor, weight: Tensor, bias: Tensor? = nil, state: Tensor? = nil, lengths: Tensor? = nil, activation: Activation = .identity
 ) -> (output: Tensor, state: Tensor) {
     precondition(x.ndim == 3, "shortConvolution needs [B, T, C]; shape is \(x.shape)")
     let (batch, channels, width): (Int, Int, Int) = (x.dim(0), x.dim(2), weight.dim(-1))
@@ -24,6 +25,12 @@ public func shortConvolution(
     let seen: Int = x.dim(1) + width - 1
     let input: Tensor = all.narrowed(axis: 1, start: all.dim(1) - seen, length: seen)
     let output: Tensor = input.swappedAxes(1, 2).conv1d(weight: weight.reshaped(channels, 1, width), bias: bias, groups: channels)
-    let tail: Tensor = all.narrowed(axis: 1, start: all.dim(1) - kept, length: kept)
-    return (activation(output.swappedAxes(1, 2)), tail)
+    return (activation(output.swappedAxes(1, 2)), newestSteps(kept, of: all, lengths: lengths))
+}
+
+/// The last `count` real steps of `[B, count + T, C]`, of whose last T steps in each row the first `lengths` are real.
+private func newestSteps(_ count: Int, of all: Tensor, lengths: Tensor?) -> Tensor {
+    guard let lengths else { return all.narrowed(axis: 1, start: all.dim(1) - count, length: count) }
+    let places: Tensor = lengths.expandedDimensions(axis: 1) + Tensor.arange(count, device: all.device)
+    return all.takeAlong(places.expandedDimensions(axis: 2), axis: 1)
 }

@@ -104,7 +104,7 @@ public final class MultiHeadAttention: Module, UnaryLayer {
     public func callAsFunction(_ x: Tensor, cache: inout KVRing, offset: Int, mask: Tensor? = nil) -> Tensor {
         precondition(configuration.causal, "only causal attention continues from a cache")
         let seen: KVRing = cache.extended(keys: positioned(keyHeads(x), from: offset), values: valueHeads(x), mask: mask)
-        cache = seen.trimmed()
+        cache = seen.trimmed(compacting: mask != nil)
         guard let keys = seen.keys, let values = seen.values else { preconditionFailure("an extended cache without keys") }
         let visible: Tensor? = seen.mask.map { ($0 .!= 0).reshaped($0.dim(0), 1, 1, $0.dim(1)) }
         return attend(positioned(queryHeads(x), from: offset), keys, values, mask: visible)

@@ -1,7 +1,7 @@
 import Torch
 
 /// A causal convolution over the last few steps of each channel, with an optional activation; see
-/// ``shortConvolution(_:weight:bias:state:activation:)``.
+/// ``shortConvolution(_:weight:bias:state:lengths:activation:)``.
 public final class ShortConvolution: Module, UnaryLayer {
     /// `[C, 1, W]`
     public let weight: Tensor
@@ -32,9 +32,10 @@ public final class ShortConvolution: Module, UnaryLayer {
     /// A whole sequence `[B, T, C]` from the beginning.
     public func callAsFunction(_ x: Tensor) -> Tensor { callAsFunction(x, state: nil).output }
 
-    /// A piece `[B, T, C]` of a sequence that continues from `state` `[B, W − 1, C]` (nil at the beginning), and the state after it.
-    public func callAsFunction(_ x: Tensor, state: Tensor?) -> (output: Tensor, state: Tensor) {
-        shortConvolution(x, weight: weight, bias: bias, state: state, activation: activation)
+    /// A piece `[B, T, C]` of a sequence that continues from `state` `[B, W − 1, C]` (nil at the beginning), and the state after it; where
+    /// `lengths` `[B]` are given, after as many steps of each row.
+    public func callAsFunction(_ x: Tensor, state: Tensor?, lengths: Tensor? = nil) -> (output: Tensor, state: Tensor) {
+        shortConvolution(x, weight: weight, bias: bias, state: state, lengths: lengths, activation: activation)
     }
 
     /// The next step: `[B, C]` to `[B, C]`.

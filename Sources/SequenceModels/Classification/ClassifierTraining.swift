@@ -51,7 +51,7 @@ public struct ClassifierTraining: Codable, Sendable {
             },
             loss: { batch in
                 let (inputs, labels) = batch.tensors()
-                return crossEntropy(forward(inputs), labels)
+                return crossEntropy(forward(inputs), labels).adding(network.takeAuxiliaryLoss())
             })
         return try loop.run(resume: resume)
     }

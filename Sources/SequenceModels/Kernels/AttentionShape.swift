@@ -19,7 +19,7 @@ struct AttentionShape {
             "\(operation): q and k are [B, T, H, K] and v is [B, T, H, V]; found q \(queries), k \(k.shape), v \(values)")
         (batch, length, heads, keyDimensions) = (queries[0], queries[1], queries[2], queries[3])
         valueDimensions = values[3]
-        accumulator = q.dtype == .float64 ? .float64 : .float32
+        accumulator = q.dtype.accumulator
         device = q.device
     }
 

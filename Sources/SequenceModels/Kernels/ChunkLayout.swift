@@ -28,6 +28,16 @@ struct ChunkLayout {
         return real.swappedAxes(1, 2).asType(dtype)
     }
 
+    /// The gradient of log-decays from that of their sums b since the sequence's start: `dg_t = Σ_{s ≥ t} db_s`.
+    /// - Parameters:
+    ///   - sums: db through outputs, chunks `[M, C, D]`.
+    ///   - final: db at the last step through the final state, `[B·H, D]`.
+    ///   - dtype: of the result, `[B, T, H, D]`.
+    func logDecayGradient(sums: Tensor, final: Tensor, dtype: DType) -> Tensor {
+        let sequence: Tensor = sums.reshaped(shape.rows, chunks * chunk, -1)
+        return join(sequence.reverseCumulativeSum(axis: 1) + final.expandedDimensions(axis: 1), dtype: dtype)
+    }
+
     /// One matrix for each chunk, `[M, …]`, as `n × [B·H, …]` in order of time.
     private func inOrder(_ tensor: Tensor) -> [Tensor] {
         tensor.reshaped([shape.rows, chunks] + tensor.shape.dropFirst()).unbound(axis: 1)

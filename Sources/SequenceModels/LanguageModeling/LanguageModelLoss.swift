@@ -4,10 +4,17 @@ import Torch
 import Training
 
 extension CausalLanguageModel {
-    /// Mean cross-entropy of the wanted tokens, in nats.
-    public func loss(_ batch: TokenBatch) -> Tensor {
+    /// Mean cross-entropy of the wanted tokens, in nats; while training with the auxiliary losses of the model's layers.
+    public func loss(_ batch: TokenBatch) -> Tensor { loss(batch) { self($0) } }
+
+    /// As ``loss(_:)``, for a model that is called otherwise.
+    /// - Parameters:
+    ///   - batch: tokens and targets.
+    ///   - logits: `[B, T, V]` of the tokens `[B, T]`.
+    public func loss(_ batch: TokenBatch, logits: (Tensor) throws -> Tensor) rethrows -> Tensor {
         let (tokens, targets) = batch.tensors(device: device)
-        return crossEntropy(self(tokens).flattened(from: 0, to: 1), targets.flattened(), ignoredIndex: Int(TokenBatch.ignored))
+        let predicted: Tensor = try logits(tokens).flattened(from: 0, to: 1)
+        return crossEntropy(predicted, targets.flattened(), ignoredIndex: Int(TokenBatch.ignored)).adding(takeAuxiliaryLoss())
     }
 
     /// Cross-entropy of a stream, as ``LanguageModelScore``, read in windows of `context` tokens without a gradient.
@@ -27,16 +34,19 @@ extension CausalLanguageModel {
     }
 
     /// The share of asked places (those with a target) where the likeliest token is the right one.
-    public func accuracy(_ batches: [TokenBatch]) -> Double {
+    public func accuracy(_ batches: [TokenBatch]) -> Double { accuracy(batches) { self($0) } }
+
+    /// As ``accuracy(_:)``, for a model that is called otherwise.
+    public func accuracy(_ batches: [TokenBatch], logits: (Tensor) throws -> Tensor) rethrows -> Double {
         let wasTraining: Bool = isTraining
         train(false)
         defer { train(wasTraining) }
         var right: Int = 0
         var asked: Int = 0
-        noGrad {
+        try noGrad {
             for batch in batches {
                 let (tokens, targets) = batch.tensors(device: device)
-                let hits: Tensor = (self(tokens).argMax(axis: -1) .== targets)
+                let hits: Tensor = (try logits(tokens).argMax(axis: -1) .== targets)
                 right += hits.sum().item(Int.self)
                 asked += batch.targets.count { $0 != TokenBatch.ignored }
             }

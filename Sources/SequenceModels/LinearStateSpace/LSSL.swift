@@ -69,13 +69,13 @@ public final class LSSL: Module, SequenceMixer {
     /// `"x": [B, H, N]`, float32 or wider.
     public func initialState(batch: Int, dtype: DType, device: Device) -> MixerState {
         let shape: [Int] = [batch, configuration.features, configuration.order]
-        return MixerState(recurrent: ["x": .zeros(shape, dtype: Self.stateType(for: dtype), device: device)])
+        return MixerState(recurrent: ["x": .zeros(shape, dtype: dtype.accumulator, device: device)])
     }
 
     public func stateBytes(batch: Int, length: Int) -> Int { batch * configuration.features * configuration.order * 4 }
 
     public func callAsFunction(_ x: Tensor, mask: Tensor?, state: inout MixerState?, mode: MixerMode?) -> Tensor {
-        let u: Tensor = featuresFirst(x.asType(Self.stateType(for: x.dtype)))
+        let u: Tensor = featuresFirst(x.asType(x.dtype.accumulator))
         let result: (output: Tensor, state: Tensor?) = run(u, state: state?.recurrent["x"], mask: mask, mode: mode)
         if var next = state {
             next.recurrent["x"] = result.state
@@ -101,8 +101,6 @@ public final class LSSL: Module, SequenceMixer {
         let activated: Tensor = (bias.map { y + $0 } ?? y).gelu()
         return output(dropout(activated))
     }
-
-    private static func stateType(for dtype: DType) -> DType { dtype.byteCount < 4 ? .float32 : dtype }
 }
 
 // The state-space part in its forms.

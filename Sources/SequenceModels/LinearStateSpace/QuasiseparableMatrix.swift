@@ -21,6 +21,12 @@ public final class QuasiseparableMatrix: Module {
     /// The input vector over `p`.
     public let b: Tensor
 
+    /// What the products are made of, in float32 at least: pivots of 16 bits would be noise.
+    private var wide: (p: Tensor, q: Tensor, c: Tensor, d: Tensor, dl: Tensor, du: Tensor) {
+        let type: DType = p.dtype.accumulator
+        return (p.asType(type), q.asType(type), c.asType(type), d.asType(type), dl.asType(type), du.asType(type))
+    }
+
     /// The exact form of a HiPPO matrix.
     /// - Parameters:
     ///   - measure: which HiPPO matrix.
@@ -63,13 +69,14 @@ public final class QuasiseparableMatrix: Module {
     public var order: Int { p.dim(-1) }
 
     /// B, `[N]` or `[H, N]`.
-    public var input: Tensor { p * b }
+    public var input: Tensor { p.asType(p.dtype.accumulator) * b }
 
     /// `(I + δA)v` in O(N).
     /// - Parameters:
     ///   - vector: `[..., N]`, or `[..., H, N]` for per-feature parameters or steps.
     ///   - step: δ, `[]` or `[H]`.
     public func forwardMultiply(_ vector: Tensor, step: Tensor) -> Tensor {
+        let (p, q, c, d, dl, du): (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor) = wide
         let scaled: Tensor = q * vector
         let mixed: Tensor = c * scaled + solveTridiagonal(lower: dl, diagonal: d, upper: du, right: scaled)
         return vector - step.expandedDimensions(axis: -1) * p * mixed
@@ -79,6 +86,7 @@ public final class QuasiseparableMatrix: Module {
     ///
     /// With `w = T⁻¹Qz` the system `(I + δP(D_c + T⁻¹)Q)z = x` becomes tridiagonal in w: `(diag((1 + δpcq)/q)·T + δ·diag(p))w = x`.
     public func inverseMultiply(_ vector: Tensor, step: Tensor) -> Tensor {
+        let (p, q, c, d, dl, du): (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor) = wide
         let step: Tensor = step.expandedDimensions(axis: -1)
         let rows: Tensor = (step * p * c * q + 1) / q
         let inner: Int = order - 1
@@ -92,8 +100,8 @@ public final class QuasiseparableMatrix: Module {
 
     /// A as a dense matrix, `[N, N]` or `[H, N, N]`.
     public func dense() -> Tensor {
-        let one: Tensor = Tensor(1.0, dtype: p.dtype, device: p.device)
-        let identity: Tensor = Tensor.eye(order, dtype: p.dtype, device: p.device)
+        let one: Tensor = Tensor(1.0, dtype: p.dtype.accumulator, device: p.device)
+        let identity: Tensor = Tensor.eye(order, dtype: p.dtype.accumulator, device: p.device)
         return columns(perFeature: p.ndim == 2) { forwardMultiply($0, step: one) } - identity
     }
 
@@ -112,7 +120,7 @@ public final class QuasiseparableMatrix: Module {
 
     /// The matrix of a linear map, or one for each feature, from the images of the unit vectors.
     private func columns(perFeature: Bool, of map: (Tensor) -> Tensor) -> Tensor {
-        let identity: Tensor = Tensor.eye(order, dtype: p.dtype, device: p.device)
+        let identity: Tensor = Tensor.eye(order, dtype: p.dtype.accumulator, device: p.device)
         return map(perFeature ? identity.expandedDimensions(axis: 1) : identity).movedAxis(source: 0, destination: -1)
     }
 }

@@ -54,7 +54,7 @@ public final class StateTransition: Module {
     /// Δ of each feature, `[H]`, with the rate.
     public var steps: Tensor {
         guard let logStep = trainedLogStep ?? fixedLogStep else { preconditionFailure("a state transition has steps") }
-        return logStep.exp() * rate
+        return logStep.asType(logStep.dtype.accumulator).exp() * rate
     }
 
     /// `Ā: [H, N, N]` and `B̄: [H, N]`, in float64 above order 64 (see ``krylov(A:B:length:)``).
@@ -96,7 +96,9 @@ public final class StateTransition: Module {
         return generalizedBilinear(A: fixedA.asType(dtype), B: fixedB.asType(dtype), dt: steps.asType(dtype), alpha: alpha)
     }
 
-    private func kernelType(of matrix: Tensor) -> DType { matrix.dim(-1) > Self.largestSinglePrecisionOrder ? .float64 : matrix.dtype }
+    private func kernelType(of matrix: Tensor) -> DType {
+        matrix.dim(-1) > Self.largestSinglePrecisionOrder ? .float64 : matrix.dtype.accumulator
+    }
 
     /// Powers of larger matrices lose too many digits in float32.
     private static let largestSinglePrecisionOrder: Int = 64

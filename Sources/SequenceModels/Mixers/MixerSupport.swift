@@ -17,19 +17,69 @@ struct QueryKeyValue {
 
     /// Through one short convolution each, continuing from a state's tails and replacing them; unchanged where there are none.
     ///
-    /// Masked steps enter the convolutions as zeros, as the steps before a sequence do.
+    /// Masked steps are passed over, as if they were not there.
     func convolved(
         by convolutions: [ShortConvolution], state: inout MixerState?, mask: Tensor?
     ) -> QueryKeyValue {
         if convolutions.isEmpty { return self }
-        let inputs: [Tensor] = [query, key, value].map { $0.masked(by: mask) }
-        let tails: [Tensor?] = state.map { $0.conv } ?? [nil, nil, nil]
-        let results: [(output: Tensor, state: Tensor)] = zip(inputs, zip(convolutions, tails)).map {
-            $1.0($0, state: $1.1)
+        guard let mask else {
+            let result: (output: QueryKeyValue, tails: [Tensor]) = convolved(by: convolutions, tails: state?.conv, lengths: nil)
+            state?.conv = result.tails
+            return result.output
         }
-        state?.conv = results.map(\.state)
-        return QueryKeyValue(query: results[0].output, key: results[1].output, value: results[2].output)
+        let real: RealSteps = RealSteps(mask: mask)
+        let result: (output: QueryKeyValue, tails: [Tensor]) = mapped(real.movedToFront)
+            .convolved(by: convolutions, tails: state?.conv, lengths: real.lengths)
+        state?.conv = result.tails
+        return result.output.mapped(real.restored)
     }
+
+    /// As ``convolved(by:state:mask:)``, for rows whose real steps come first.
+    /// - Parameters:
+    ///   - convolutions: of queries, keys and values; none leaves all as it is.
+    ///   - tails: the last inputs of the calls before, `[B, W − 1, C]` each; nil at the beginning.
+    ///   - lengths: real steps in each row, `[B]`; nil when all are.
+    func convolved(
+        by convolutions: [ShortConvolution], tails: [Tensor]?, lengths: Tensor?
+    ) -> (output: QueryKeyValue, tails: [Tensor]) {
+        if convolutions.isEmpty { return (self, []) }
+        let before: [Tensor?] = tails ?? [nil, nil, nil]
+        let results: [(output: Tensor, state: Tensor)] = zip([query, key, value], zip(convolutions, before)).map {
+            $1.0($0, state: $1.1, lengths: lengths)
+        }
+        return (QueryKeyValue(query: results[0].output, key: results[1].output, value: results[2].output), results.map(\.state))
+    }
+
+    private func mapped(_ transform: (Tensor) -> Tensor) -> QueryKeyValue {
+        QueryKeyValue(query: transform(query), key: transform(key), value: transform(value))
+    }
+}
+
+/// Where the real steps of a masked batch are, so that a layer that looks at neighbours can pass over the others.
+struct RealSteps {
+    /// Real steps in each row, `[B]` (int64).
+    let lengths: Tensor
+    /// Places of the real steps in order of time and then of the others, `[B, T, 1]`, and the way back.
+    private let order: Tensor
+    private let inverse: Tensor
+
+    /// - Parameter mask: `[B, T]`, 1 for real steps.
+    init(mask: Tensor) {
+        let real: Tensor = (mask .!= 0).asType(.int64)
+        lengths = real.sum(axis: 1)
+        let places: Tensor = real.argSort(axis: 1, descending: true)
+        order = places.expandedDimensions(axis: 2)
+        inverse = places.argSort(axis: 1).expandedDimensions(axis: 2)
+    }
+
+    /// `[B, T, C]` with the real steps of each row first.
+    func movedToFront(_ x: Tensor) -> Tensor { x.takeAlong(order, axis: 1) }
+
+    /// The mask `[B, T]` of what was moved.
+    var frontMask: Tensor { Tensor.arange(order.dim(1), device: order.device) .< lengths.expandedDimensions(axis: 1) }
+
+    /// What ``movedToFront(_:)`` moved, back in its places.
+    func restored(_ x: Tensor) -> Tensor { x.takeAlong(inverse, axis: 1) }
 }
 
 extension MixerState {
@@ -37,7 +87,7 @@ extension MixerState {
     static func matrixMemory(
         batch: Int, heads: Int, key: Int, value: Int, convolutions: [ShortConvolution] = [], dtype: DType, device: Device
     ) -> MixerState {
-        let memory: Tensor = .zeros([batch, heads, key, value], dtype: dtype == .float64 ? .float64 : .float32, device: device)
+        let memory: Tensor = .zeros([batch, heads, key, value], dtype: dtype.accumulator, device: device)
         return MixerState(
             recurrent: ["S": memory], conv: convolutions.map { $0.initialState(batch: batch, dtype: dtype, device: device) })
     }

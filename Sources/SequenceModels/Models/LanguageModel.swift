@@ -37,6 +37,12 @@ public final class LanguageModel: Module, CausalLanguageModel {
         logits(hidden(tokens, mask: mask, state: &state, mode: mode))
     }
 
+    /// Logits `[B, T, V]` of a stream `[B, T, D]` that was embedded otherwise, such as sums of several tokens' embeddings.
+    public func callAsFunction(embedded: Tensor, mask: Tensor? = nil, mode: MixerMode? = nil) -> Tensor {
+        var state: LanguageModelState?
+        return logits(hidden(embedded: embedded, mask: mask, state: &state, mode: mode))
+    }
+
     /// The stream after the final norm, `[B, T, D]`.
     public func hidden(_ tokens: Tensor, mask: Tensor? = nil, state: inout LanguageModelState?, mode: MixerMode? = nil) -> Tensor {
         hidden(embedded: embedding(tokens), mask: mask, state: &state, mode: mode)

@@ -17,13 +17,21 @@ public struct MixerConfiguration: Codable, Sendable, Equatable {
     public var rotary: Bool?
     /// State order N (LSSL, Mamba).
     public var order: Int?
-    /// A gate on the output (DeltaNet, GLA).
+    /// A gate on the output (DeltaNet, gated DeltaNet, GLA, MoM).
     public var outputGate: Bool?
+    /// Memories that tokens are routed to (MoM).
+    public var memories: Int?
+    /// Memories that a token is written to and read from (MoM).
+    public var activeMemories: Int?
+    /// Whether one more memory sees every token (MoM).
+    public var sharedMemory: Bool?
+    /// How a memory is written (MoM).
+    public var memoryBackend: MemoryBackendKind?
 
     public init(
         _ kind: MixerKind, heads: Int = 4, expandKey: Double? = nil, expandValue: Double? = nil, convolution: Int? = nil,
-        window: Int? = nil,
-        rotary: Bool? = nil, order: Int? = nil, outputGate: Bool? = nil
+        window: Int? = nil, rotary: Bool? = nil, order: Int? = nil, outputGate: Bool? = nil, memories: Int? = nil,
+        activeMemories: Int? = nil, sharedMemory: Bool? = nil, memoryBackend: MemoryBackendKind? = nil
     ) {
         self.kind = kind
         self.heads = heads
@@ -34,6 +42,10 @@ public struct MixerConfiguration: Codable, Sendable, Equatable {
         self.rotary = rotary
         self.order = order
         self.outputGate = outputGate
+        self.memories = memories
+        self.activeMemories = activeMemories
+        self.sharedMemory = sharedMemory
+        self.memoryBackend = memoryBackend
     }
 }
 
@@ -41,7 +53,10 @@ public struct MixerConfiguration: Codable, Sendable, Equatable {
 public enum MixerKind: String, Codable, Sendable, CaseIterable {
     case gla
     case deltanet
+    case gatedDeltanet = "gated-deltanet"
+    case hgrn
     case lssl
+    case mom
     case softmax
     case linear
     case liger

@@ -17,6 +17,21 @@ extension MixerConfiguration {
                 DeltaNetConfiguration(
                     dimensions: dimensions, heads: heads, expandKey: expandKey ?? 1, expandValue: expandValue ?? 1,
                     convolutionWidth: width(default: 4), useGate: outputGate ?? false))
+        case .gatedDeltanet:
+            return GatedDeltaNet(
+                GatedDeltaNetConfiguration(
+                    dimensions: dimensions, heads: heads, headDimensions: headWidth(expandKey, dimensions),
+                    valueHeadDimensions: headWidth(expandValue, dimensions), convolutionWidth: width(default: 4),
+                    useGate: outputGate ?? true))
+        case .hgrn:
+            return HGRN(dimensions: dimensions, expand: expandValue ?? 1)
+        case .mom:
+            return MixtureOfMemories(
+                MixtureOfMemoriesConfiguration(
+                    dimensions: dimensions, heads: heads, headDimensions: headWidth(expandKey, dimensions),
+                    valueHeadDimensions: headWidth(expandValue, dimensions), memories: memories ?? 4, topK: activeMemories ?? 2,
+                    sharedMemory: sharedMemory ?? true, backend: memoryBackend ?? .gatedDelta, convolutionWidth: width(default: 4),
+                    useOutputGate: outputGate ?? true))
         case .lssl:
             return LSSL(try LSSLConfiguration(features: dimensions, order: order ?? 64))
         case .softmax:
@@ -46,6 +61,9 @@ extension MixerConfiguration {
         return convolution == 0 ? nil : convolution
     }
 
+    /// Channels of one head, where all together have `expansion` (1 unless given) times the model's width.
+    private func headWidth(_ expansion: Double?, _ dimensions: Int) -> Int { Int(Double(dimensions) * (expansion ?? 1)) / heads }
+
     private var keyExpansion: Double { expandKey ?? (kind == .gla ? 0.5 : 1) }
 
     private func validate(dimensions: Int) throws {
@@ -57,9 +75,15 @@ extension MixerConfiguration {
                     "\(kind.rawValue) has \(channels) \(name) channels (\(dimensions) × \(factor)); \(heads) heads have to divide them")
             }
         }
-        let counts: [(String, Int?, Int)] = [("window", window, 1), ("order", order, 1), ("convolution", convolution, 0)]
+        let counts: [(String, Int?, Int)] = [
+            ("window", window, 1), ("order", order, 1), ("convolution", convolution, 0),
+            ("memories", memories, 1), ("activeMemories", activeMemories, 1),
+        ]
         for case (let name, let value?, let least) in counts where value < least {
             throw ConfigurationError("mixer.\(name) is \(value); it has to be at least \(least)")
+        }
+        if kind == .mom, activeMemories ?? 2 > memories ?? 4 {
+            throw ConfigurationError("a token cannot go to \(activeMemories ?? 2) of \(memories ?? 4) memories")
         }
         if kind == .simplifiedLinear, let convolution, convolution != 0, convolution % 2 == 0 {
             throw ConfigurationError("mixer.convolution is \(convolution); simplified linear attention needs an odd width, or 0 for none")

@@ -2,6 +2,7 @@ import ArgumentParser
 import SequenceModels
 
 extension MixerKind: ExpressibleByArgument {}
+extension MemoryBackendKind: ExpressibleByArgument {}
 
 /// The flags that choose a sequence mixer.
 struct MixerOptions: ParsableArguments {
@@ -19,9 +20,16 @@ struct MixerOptions: ParsableArguments {
     var window: Int?
     @Option(help: "State order of LSSL and Mamba.")
     var order: Int?
+    @Option(help: "Memories that MoM routes tokens to.")
+    var memories: Int?
+    @Option(name: .customLong("active-memories"), help: "Memories of MoM that a token is written to and read from.")
+    var activeMemories: Int?
+    @Option(name: .customLong("memory-backend"), help: "How a memory of MoM is written.")
+    var memoryBackend: MemoryBackendKind?
 
     var configuration: MixerConfiguration {
         MixerConfiguration(
-            mixer, heads: heads, expandKey: expandKey, expandValue: expandValue, convolution: convolution, window: window, order: order)
+            mixer, heads: heads, expandKey: expandKey, expandValue: expandValue, convolution: convolution, window: window, order: order,
+            memories: memories, activeMemories: activeMemories, memoryBackend: memoryBackend)
     }
 }

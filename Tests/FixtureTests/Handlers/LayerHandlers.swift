@@ -35,6 +35,36 @@ let layerOperators: [FixtureOperator] = [
             expand: Double(inner) / Double(width), dtRank: try weights.inputs(of: "dt_proj.weight"))
         return ["y": try weights.placed(in: layer, inputs)(try inputs.tensor("x"), mode: mode)]
     },
+    inEveryMode("layer_gated_deltanet") { inputs, mode in
+        let weights: LayerWeights = try LayerWeights(inputs)
+        let heads: Int = try weights.outputs(of: "A_log")
+        let layer: GatedDeltaNet = GatedDeltaNet(
+            GatedDeltaNetConfiguration(
+                dimensions: try weights.inputs(of: "q_proj.weight"), heads: heads,
+                headDimensions: try weights.outputs(of: "q_proj.weight") / heads,
+                valueHeadDimensions: try weights.outputs(of: "o_norm.weight"), convolutionWidth: weights.convolutionWidth))
+        return ["y": try weights.placed(in: layer, inputs)(try inputs.tensor("x"), mode: mode)]
+    },
+    inEveryMode("layer_hgrn") { inputs, mode in
+        let weights: LayerWeights = try LayerWeights(inputs)
+        let layer: HGRN = HGRN(dimensions: try weights.inputs(of: "i_proj.weight"))
+        return ["y": try weights.placed(in: layer, inputs)(try inputs.tensor("x"), mode: mode)]
+    },
+    inEveryMode("layer_mom") { inputs, mode in
+        let weights: LayerWeights = try LayerWeights(inputs)
+        let heads: Int = try weights.outputs(of: "A_log")
+        let layer: MixtureOfMemories = MixtureOfMemories(
+            MixtureOfMemoriesConfiguration(
+                dimensions: try weights.inputs(of: "q_proj.weight"), heads: heads,
+                headDimensions: try weights.outputs(of: "q_proj.weight") / heads,
+                valueHeadDimensions: try weights.outputs(of: "o_norm.weight"), memories: try weights.outputs(of: "gate.weight"),
+                topK: try inputs.shape("out.selected").last ?? 0, sharedMemory: weights.has("shared_k.weight"),
+                convolutionWidth: weights.convolutionWidth))
+        let x: Tensor = try inputs.tensor("x")
+        let output: Tensor = try weights.placed(in: layer, inputs)(x, mode: mode)
+        let routing: MemoryRouting = layer.router(x)
+        return ["y": output, "router_logits": routing.logits, "selected": routing.indices]
+    },
 ]
 
 /// The tensors `in.w.*` of a layer's fixture.

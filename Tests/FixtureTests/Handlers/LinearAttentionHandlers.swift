@@ -9,6 +9,17 @@ let linearAttentionOperators: [FixtureOperator] = [
                 q: try inputs.tensor("q"), k: try inputs.tensor("k"), v: try inputs.tensor("v"), beta: try inputs.tensor("beta"),
                 initialState: try inputs.optional("state"), mode: mode))
     },
+    inEveryMode("gated_delta_rule") { inputs, mode in
+        named(
+            gatedDeltaRule(
+                q: try inputs.tensor("q"), k: try inputs.tensor("k"), v: try inputs.tensor("v"), logGate: try inputs.tensor("g"),
+                beta: try inputs.tensor("beta"), initialState: try inputs.optional("state"), mode: mode))
+    },
+    inEveryMode("hgrn") { inputs, mode in
+        named(
+            elementwiseRecurrence(
+                try inputs.tensor("x"), logGate: try inputs.tensor("g"), initialState: try inputs.optional("state"), mode: mode))
+    },
     inEveryMode("gla") { inputs, mode in
         named(
             gatedLinearAttention(

@@ -17,6 +17,34 @@ import Torch
         .init("delta net, negative eigenvalues", dimensions: 8) {
             DeltaNet(.init(dimensions: 8, heads: 2, queryKeyActivation: .identity, allowNegativeEigenvalues: true))
         },
+        .init("gated delta net", dimensions: 12) {
+            GatedDeltaNet(.init(dimensions: 12, heads: 2, headDimensions: 4, valueHeadDimensions: 6))
+        },
+        .init("gated delta net, no gate, no convolution", dimensions: 8) {
+            GatedDeltaNet(.init(dimensions: 8, heads: 2, headDimensions: 4, convolutionWidth: nil, useGate: false))
+        },
+        .init("HGRN", dimensions: 12) { HGRN(dimensions: 12) },
+        .init("HGRN, expanded", dimensions: 8) { HGRN(dimensions: 8, expand: 1.5) },
+        .init("mixture of memories", dimensions: 12) {
+            MixtureOfMemories(.init(dimensions: 12, heads: 2, headDimensions: 4, valueHeadDimensions: 6))
+        },
+        .init("mixture of memories, one of three, one projection", dimensions: 8) {
+            MixtureOfMemories(
+                .init(
+                    dimensions: 8, heads: 1, headDimensions: 4, memories: 3, topK: 1, sharedMemory: false, singleKeyValue: true,
+                    convolutionWidth: 3, useOutputGate: false))
+        },
+        .init("mixture of delta memories, no convolution", dimensions: 8) {
+            MixtureOfMemories(
+                .init(dimensions: 8, heads: 2, headDimensions: 4, backend: .delta, singleKeyValue: true, convolutionWidth: nil))
+        },
+        .init("mixture of gated linear memories", dimensions: 8) {
+            MixtureOfMemories(.init(dimensions: 8, heads: 2, headDimensions: 4, memories: 3, backend: .gla, convolutionWidth: 2))
+        },
+        .init("mixture of linear memories", dimensions: 8) {
+            MixtureOfMemories(
+                .init(dimensions: 8, heads: 2, headDimensions: 4, memories: 2, topK: 2, sharedMemory: false, backend: .linear))
+        },
         .init("gated linear attention", dimensions: 16) { GatedLinearAttention(.init(dimensions: 16, heads: 2, gateLowRank: 4)) },
         .init("gated linear attention, shared heads, convolution", dimensions: 16) {
             GatedLinearAttention(

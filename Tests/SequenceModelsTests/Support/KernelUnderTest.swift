@@ -49,6 +49,14 @@ struct KernelUnderTest: Sendable, CustomTestStringConvertible {
         SequenceModels.deltaRule(q: $0[0], k: $0[1], v: $0[2], beta: $1[0], initialState: $2, mask: $3, mode: $4)
     }
 
+    static let gatedDeltaRule: KernelUnderTest = KernelUnderTest(testDescription: "gated delta rule") { sizes, dtype, generator in
+        let steps: [Int] = [sizes.batch, sizes.length, sizes.heads]
+        return [gates(steps, generator), .uniform(steps, dtype: dtype, device: .cpu, generator: generator)]
+    } call: {
+        SequenceModels.gatedDeltaRule(
+            q: $0[0], k: $0[1], v: $0[2], logGate: $1[0], beta: $1[1], initialState: $2, mask: $3, mode: $4)
+    }
+
     static let gatedLinearAttention: KernelUnderTest = gated(subchunk: 16)
     static let finelyGatedLinearAttention: KernelUnderTest = gated(subchunk: 1)
 
@@ -83,6 +91,6 @@ struct KernelUnderTest: Sendable, CustomTestStringConvertible {
     }
 
     static let all: [KernelUnderTest] = [
-        deltaRule, gatedLinearAttention, finelyGatedLinearAttention, simpleGatedLinearAttention, retention, linearAttention,
+        deltaRule, gatedDeltaRule, gatedLinearAttention, finelyGatedLinearAttention, simpleGatedLinearAttention, retention, linearAttention,
     ]
 }

@@ -26,22 +26,32 @@ public func deltaRule(
     q: Tensor, k: Tensor, v: Tensor, beta: Tensor, scale: Double? = nil, initialState: Tensor? = nil, mask: Tensor? = nil,
     mode: MixerMode? = nil
 ) -> (output: Tensor, state: Tensor) {
-    let shape: AttentionShape = AttentionShape("deltaRule", q: q, k: k, v: v)
-    shape.check(beta, "deltaRule: beta")
+    deltaRuleMemory(
+        "deltaRule", q: q, k: k, v: v, logGate: nil, beta: beta, scale: scale, initialState: initialState, mask: mask, mode: mode)
+}
+
+/// The delta rule with a decay or without one; see ``gatedDeltaRule(q:k:v:logGate:beta:scale:initialState:mask:mode:)``.
+func deltaRuleMemory(
+    _ name: StaticString, q: Tensor, k: Tensor, v: Tensor, logGate: Tensor?, beta: Tensor, scale: Double?, initialState: Tensor?,
+    mask: Tensor?, mode: MixerMode?
+) -> (output: Tensor, state: Tensor) {
+    let shape: AttentionShape = AttentionShape("\(name)", q: q, k: k, v: v)
+    shape.check(beta, "\(name): beta")
+    if let logGate { shape.check(logGate, "\(name): logGate") }
     let scale: Double = shape.scale(scale)
     let (keys, values, strengths): (Tensor, Tensor, Tensor) = (k.masked(by: mask), v.masked(by: mask), beta.masked(by: mask))
+    let gate: Tensor? = logGate?.masked(by: mask)
     guard let chunk: Int = MixerMode.chunk(for: mode, length: shape.length) else {
         return deltaRuleRecurrence(
-            q: q, k: keys, v: values, beta: strengths, scale: scale, initialState: initialState, shape: shape)
+            q: q, k: keys, v: values, beta: strengths, logGate: gate, scale: scale, initialState: initialState, shape: shape)
     }
-    let layout: ChunkLayout = ChunkLayout(shape: shape, chunk: chunk)
-    let inputs: [Tensor] = [q, keys, values, strengths] + (initialState.map { [$0] } ?? [])
-    let results: [Tensor] = customFunction("deltaRule", inputs) { inputs in
-        let (output, state): (Tensor, Tensor) = DeltaRuleChunks(inputs, scale: scale, layout: layout).forward()
-        return (
-            [output, state],
-            { DeltaRuleChunks(inputs, scale: scale, layout: layout).backward(outputGradient: $0[0], stateGradient: $0[1]) }
-        )
+    let problem: DeltaRuleProblem = DeltaRuleProblem(
+        gated: gate != nil, gateNeedsGradient: gate?.requiresGrad ?? false, scale: scale,
+        layout: ChunkLayout(shape: shape, chunk: chunk))
+    let inputs: [Tensor] = [q, keys, values, strengths] + [gate, initialState].compactMap { $0 }
+    let results: [Tensor] = customFunction(name, inputs) { inputs in
+        let (output, state): (Tensor, Tensor) = DeltaRuleChunks(inputs, problem).forward()
+        return ([output, state], { DeltaRuleChunks(inputs, problem).backward(outputGradient: $0[0], stateGradient: $0[1]) })
     }
     return (results[0], results[1])
 }

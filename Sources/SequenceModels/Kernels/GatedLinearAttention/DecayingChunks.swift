@@ -114,9 +114,7 @@ struct DecayingChunks {
         let perHead: Bool = logGate.ndim == 3
         let sums: Tensor = perHead ? perChannel.sum(axis: 2, keepDims: true) : perChannel
         let final: Tensor = perHead ? finalStateTerm.sum(axis: 1, keepDims: true) : finalStateTerm
-        let sequence: Tensor = sums.reshaped(layout.shape.rows, layout.chunks * layout.chunk, -1)
-        let gradient: Tensor = layout.join(
-            sequence.reverseCumulativeSum(axis: 1) + final.expandedDimensions(axis: 1), dtype: logGate.dtype)
+        let gradient: Tensor = layout.logDecayGradient(sums: sums, final: final, dtype: logGate.dtype)
         return perHead ? gradient.squeezed(axis: 3) : gradient
     }
 }

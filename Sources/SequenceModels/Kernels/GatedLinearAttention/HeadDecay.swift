@@ -5,7 +5,7 @@ struct HeadDecay: ChunkDecay {
     let sinceStart: Tensor?
     let untilEnd: Tensor?
     /// `exp(b_i − b_j)` for j ≤ i, else 0: `[M, C, C]`; nil where nothing decays.
-    private let between: Tensor?
+    let between: Tensor?
 
     /// - Parameter logDecay: `[M, C, 1]`, or nil for no decay.
     init(_ logDecay: Tensor?) {
@@ -20,7 +20,7 @@ struct HeadDecay: ChunkDecay {
     }
 
     /// Scores, or their gradients, limited to the past and decayed.
-    private func causal(_ scores: Tensor) -> Tensor { between.map { scores * $0 } ?? scores.lowerTriangle() }
+    func causal(_ scores: Tensor) -> Tensor { between.map { scores * $0 } ?? scores.lowerTriangle() }
 
     func addAttention(q: Tensor, k: Tensor, v: Tensor, to output: Tensor) -> Tensor {
         output.addingBatchProduct(causal(q.bmm(k.mT)), v)

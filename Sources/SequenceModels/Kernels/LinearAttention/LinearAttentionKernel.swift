@@ -35,7 +35,7 @@ public func normalizedLinearAttention(
     precondition(
         (initialState == nil) == (initialNormalizer == nil), "normalizedLinearAttention: a state and its normalizer belong together")
     // z is one more column of the state, written by a value that is always 1.
-    let accumulator: DType = q.dtype == .float64 ? .float64 : .float32
+    let accumulator: DType = q.dtype.accumulator
     let values: Tensor = v.asType(accumulator)
     let ones: Tensor = values.narrowed(axis: 3, start: 0, length: 1).onesLike()
     let joinedState: Tensor? = initialState.map { state in
