@@ -61,7 +61,11 @@ public struct LanguageModelTraining: Codable, Sendable {
             validation: {
                 let score: LanguageModelScore = network.score(held, charactersPerToken: corpus.charactersPerToken)
                 return ["loss": score.loss, "bits_per_character": score.bitsPerCharacter]
-            }, loss: { network.loss($0) })
+            },
+            loss: { batch in
+                let loss: Tensor = network.loss(batch)
+                return network.regularization.map { loss + $0 } ?? loss
+            })
         let result: TrainingResult = try loop.run(resume: resume)
         return (network, result, network.score(held, charactersPerToken: corpus.charactersPerToken))
     }
