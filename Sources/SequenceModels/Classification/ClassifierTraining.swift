@@ -36,8 +36,8 @@ public struct ClassifierTraining: Codable, Sendable {
     @discardableResult
     public func run(
         _ network: Module, forward: @escaping (Tensor) -> Tensor, train: SequenceDataset, test: SequenceDataset?,
-        loss: ((_ inputs: Tensor, _ labels: Tensor) -> Tensor)? = nil, groups: [ParameterGroup]? = nil, description: String = "{}", folder: URL? = nil, resume: Bool = false,
-        sink: any MetricSink = MetricFanOut([]), progress: ProgressStyle = .automatic()
+        loss: ((_ inputs: Tensor, _ labels: Tensor) -> Tensor)? = nil, groups: [ParameterGroup]? = nil, description: String = "{}",
+        folder: URL? = nil, resume: Bool = false, sink: any MetricSink = MetricFanOut([]), progress: ProgressStyle = .automatic()
     ) throws -> TrainingResult {
         let encoder: JSONEncoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys]

@@ -36,6 +36,18 @@ public struct TerminatorConfiguration: Codable, Sendable, Hashable {
         try validate()
     }
 
+    /// A Terminator for small images: at most five blocks, from 4 channels by way of 12 to 24, 48, 96 and 192.
+    /// - Throws: `ConfigurationError` naming the first setting that is out of its range.
+    public static func compact(
+        inputChannels: Int, classes: Int, blocks: Int = 3, dropout: Double = 0.05, block: SFNEConfiguration
+    ) throws -> TerminatorConfiguration {
+        if !(1...5).contains(blocks) { throw ConfigurationError("a Terminator of \(blocks) blocks; it has 1 to 5") }
+        return try TerminatorConfiguration(
+            inputChannels: inputChannels, classes: classes, stemChannels: 4, factors: Array([3, 2, 2, 2, 2].prefix(blocks)),
+            layers: Array([3, 2, 2, 2, 2].prefix(blocks)), earlier: Array([0, 0, 1, 1, 2].prefix(blocks)),
+            dropout: (0..<blocks).map { $0 == 0 ? 0 : dropout }, block: block)
+    }
+
     /// Channels before the first block and after each.
     public var channels: [Int] { factors.reduce(into: [stemChannels ?? inputChannels]) { $0.append($0[$0.count - 1] * $1) } }
 
@@ -60,7 +72,8 @@ public struct TerminatorConfiguration: Codable, Sendable, Hashable {
             if layers[index] < 0 { throw ConfigurationError("model.layers[\(index)] is \(layers[index]); it has to be at least 0") }
             if !(0...max(0, index - 1)).contains(earlier[index]) {
                 throw ConfigurationError(
-                    "model.earlier[\(index)] is \(earlier[index]); block \(index) has at most \(max(0, index - 1)) earlier blocks to take in")
+                    "model.earlier[\(index)] is \(earlier[index]); block \(index) has at most \(max(0, index - 1)) earlier blocks to take in"
+                )
             }
             if !(0..<1).contains(dropout[index]) {
                 throw ConfigurationError("model.dropout[\(index)] is \(dropout[index]); it has to lie in 0 ..< 1")
