@@ -51,6 +51,7 @@ struct TrainClassifierCommand: AsyncParsableCommand {
 
     func run() async throws {
         try run.checkFolder()
+        if let limit, limit < 1 { throw ValidationError("--limit has to be at least 1") }
         let (train, test) = try datasets()
         guard optimization.batch > 0, optimization.batch <= train.count else {
             throw ValidationError("--batch has to lie in 1 ... \(train.count), the number of training examples")
@@ -131,7 +132,7 @@ struct TrainClassifierCommand: AsyncParsableCommand {
 
     private func images(_ train: LabelledImages, _ test: LabelledImages) throws -> (train: SequenceDataset, test: SequenceDataset) {
         guard side > 0 else { throw ValidationError("--side has to be at least 1") }
-        return limited((.images(train, side: side), .images(test, side: side)))
+        return (.images(train, side: side, limit: limit), .images(test, side: side, limit: limit.map { max(1, $0 / 4) }))
     }
 
     private func limited(_ parts: (train: SequenceDataset, test: SequenceDataset)) -> (train: SequenceDataset, test: SequenceDataset) {
