@@ -5,7 +5,9 @@ public enum ExperimentCatalogue {
     /// In alphabetical order of their slugs.
     public static let all: [any Experiment.Type] = [
         DeltaNetExperiment.self,
+        FourierHeadExperiment.self,
         GatedLinearAttentionExperiment.self,
+        HyperZZWExperiment.self,
         LigerExperiment.self,
         LiTExperiment.self,
         LSSLExperiment.self,

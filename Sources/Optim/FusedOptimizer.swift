@@ -7,6 +7,7 @@ public typealias Adafactor = FusedOptimizer<AdafactorConfiguration>
 public typealias Lion = FusedOptimizer<LionConfiguration>
 public typealias RMSprop = FusedOptimizer<RMSpropConfiguration>
 public typealias Adagrad = FusedOptimizer<AdagradConfiguration>
+public typealias Kar = FusedOptimizer<KarConfiguration>
 
 /// An optimizer that updates many tensors in few calls, by the given rule.
 ///

@@ -9,6 +9,7 @@ public enum OptimizerConfiguration: Codable, Sendable, Equatable {
     case lion(LionConfiguration)
     case rmsprop(RMSpropConfiguration)
     case adagrad(AdagradConfiguration)
+    case kar(KarConfiguration)
 
     /// - Throws: `ConfigurationError` as the optimizer's own initialiser.
     public func makeOptimizer(groups: [ParameterGroup]) throws -> any Optimizer {
@@ -25,11 +26,12 @@ public enum OptimizerConfiguration: Codable, Sendable, Equatable {
         case .lion(let rule): rule
         case .rmsprop(let rule): rule
         case .adagrad(let rule): rule
+        case .kar(let rule): rule
         }
     }
 
     enum CodingKeys: String, CodingKey, CaseIterable {
-        case sgd, adam, adamw, adafactor, lion, rmsprop, adagrad
+        case sgd, adam, adamw, adafactor, lion, rmsprop, adagrad, kar
     }
 
     private var key: CodingKeys {
@@ -41,6 +43,7 @@ public enum OptimizerConfiguration: Codable, Sendable, Equatable {
         case .lion: .lion
         case .rmsprop: .rmsprop
         case .adagrad: .adagrad
+        case .kar: .kar
         }
     }
 
@@ -59,6 +62,7 @@ public enum OptimizerConfiguration: Codable, Sendable, Equatable {
         case .lion: self = .lion(try container.decode(LionConfiguration.self, forKey: key))
         case .rmsprop: self = .rmsprop(try container.decode(RMSpropConfiguration.self, forKey: key))
         case .adagrad: self = .adagrad(try container.decode(AdagradConfiguration.self, forKey: key))
+        case .kar: self = .kar(try container.decode(KarConfiguration.self, forKey: key))
         }
     }
 

@@ -5,6 +5,7 @@ private let normalOp: Operator = Operator("normal_")
 private let randintOp: Operator = Operator("random_", "from")
 private let bernoulliOp: Operator = Operator("bernoulli_", "float")
 private let randpermOp: Operator = Operator("randperm", "generator")
+private let standardGammaOp: Operator = Operator("_standard_gamma")
 private let multinomialOp: Operator = Operator("multinomial")
 
 /// An explicit stream of random numbers on a device.
@@ -103,6 +104,11 @@ extension Tensor {
         let result: Tensor = empty(shape, dtype: dtype, device: device)
         bernoulliOp.perform(result, probability, generator)
         return result
+    }
+
+    /// Draws from the gamma distribution with rate 1, one for each element of `concentration` (its shape parameter, above 0).
+    public static func gamma(_ concentration: Tensor, generator: RandomGenerator? = nil) -> Tensor {
+        standardGammaOp(concentration, generator)
     }
 
     /// `0 ..< count` in random order (int64).

@@ -10,6 +10,7 @@ private let addProductInPlaceOp: Operator = Operator("_foreach_addcmul_", "Scala
 private let addProductOp: Operator = Operator("_foreach_addcmul", "Scalar")
 private let addQuotientInPlaceOp: Operator = Operator("_foreach_addcdiv_", "Scalar")
 private let sqrtOp: Operator = Operator("_foreach_sqrt")
+private let signOp: Operator = Operator("_foreach_sign")
 private let signInPlaceOp: Operator = Operator("_foreach_sign_")
 private let clampMinOp: Operator = Operator("_foreach_clamp_min", "Scalar")
 private let clampMaxInPlaceOp: Operator = Operator("_foreach_clamp_max_", "Scalar")
@@ -74,6 +75,8 @@ public enum TensorList {
     }
 
     public static func sqrt(_ tensors: [Tensor]) -> [Tensor] { tensors.isEmpty ? [] : sqrtOp.tensors(tensors) }
+
+    public static func sign(_ tensors: [Tensor]) -> [Tensor] { tensors.isEmpty ? [] : signOp.tensors(tensors) }
 
     public static func sign_(_ target: [Tensor]) {
         if !target.isEmpty { signInPlaceOp.perform(target) }

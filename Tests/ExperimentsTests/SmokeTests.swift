@@ -10,13 +10,13 @@ struct SmokeTests {
     /// The experiments read their data through `$LINNET_DATA`; the tests fall back to the shared copies.
     private static let hasData: Bool = {
         if ProcessInfo.processInfo.environment["LINNET_DATA"] == nil { setenv("LINNET_DATA", TestPaths.data.path, 1) }
-        return ["tinyshakespeare", "fsdd", "mnist", "ett", "exchange_rate", "wikitext-2"].allSatisfy {
-            (try? DataDirectory.standard.locate($0)) != nil
-        }
+        return sets.allSatisfy { (try? DataDirectory.standard.locate($0)) != nil }
     }()
 
+    private static let sets: [String] = ["tinyshakespeare", "fsdd", "mnist", "cifar10-jpeg", "ett", "exchange_rate", "wikitext-2"]
+
     @Test(
-        .enabled(if: hasData, "needs tinyshakespeare, fsdd, mnist, ett, exchange_rate and wikitext-2 in $LINNET_DATA or ../shared/data"),
+        .enabled(if: hasData, "needs \(sets.joined(separator: ", ")) in $LINNET_DATA or ../shared/data"),
         arguments: ExperimentCatalogue.slugs)
     func gatesHold(slug: String) async throws {
         let report: Report = try await ExperimentCatalogue.experiment(slug).report(.smoke, context: ExperimentContext(seeds: [0]))

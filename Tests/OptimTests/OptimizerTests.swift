@@ -112,6 +112,8 @@ struct OptimizerTests {
             ("Lion: beta2 is 1.5; it has to lie in 0 ..< 1", { try LionConfiguration(beta2: 1.5) }),
             ("RMSprop: alpha is -0.1; it has to lie in 0 ..< 1", { try RMSpropConfiguration(alpha: -0.1) }),
             ("Adagrad: weightDecay is inf; it has to be at least 0 and finite", { try AdagradConfiguration(weightDecay: .infinity) }),
+            ("Kar: betas[1] is 1.0; it has to lie in 0 ..< 1", { try KarConfiguration(betas: [0.5, 1]) }),
+            ("Kar: betas is []; it needs at least one decay", { try KarConfiguration(betas: []) }),
             ("Adafactor: warmUp is true; it needs relativeStep", { try AdafactorConfiguration(relativeStep: false, warmUp: true) }),
             ("Adafactor: clippingThreshold is 0.0; it has to be above 0 and finite", { try AdafactorConfiguration(clippingThreshold: 0) }),
             (
@@ -122,7 +124,7 @@ struct OptimizerTests {
             ("AdamW: beta2 is 2.0; it has to lie in 0 ..< 1", { try Self.decode(#"{"adamw": {"beta2": 2}}"#) }),
             ("optimizer: 0 optimizers are named; name one", { try Self.decode("{}") }),
             (
-                "optimizer: no field is called \"adan\"; there are sgd, adam, adamw, adafactor, lion, rmsprop, adagrad",
+                "optimizer: no field is called \"adan\"; there are sgd, adam, adamw, adafactor, lion, rmsprop, adagrad, kar",
                 { try Self.decode(#"{"adan": {}}"#) }
             ),
             ("AdamW: a table of named fields was expected", { try Self.decode(#"{"adamw": 3}"#) }),
@@ -136,6 +138,24 @@ struct OptimizerTests {
                 #expect(error is ConfigurationError)
             }
         }
+    }
+
+    /// Two steps of Kar3 by hand: the first moves by the learning rate, the second by three of them where the signs agree. In the
+    /// third place the averages outvote the gradient.
+    @Test func karTakesThreeSignStepsOnAGradient() throws {
+        let parameter: Tensor = tensor([1, 1, 1, 0])
+        let optimizer: Kar = try Kar(parameters: [parameter], configuration: .kar3(learningRate: 0.1))
+        optimizer.step([tensor([2, -3, 4, 0])])
+        #expect(largestDifference(parameter.array(), [0.9, 1.1, 0.9, 0]) < 1e-15)
+        optimizer.step([tensor([1, -1, -1, 2])])
+        #expect(largestDifference(parameter.array(), [0.6, 1.4, 0.8, -0.1]) < 1e-15)
+        let averages: [String: Tensor] = optimizer.stateTensors()
+        #expect(largestDifference(try #require(averages["0.exp_avg_0"]).array(), [1, -1.25, 0.5, 1]) < 1e-15)
+        #expect(largestDifference(try #require(averages["0.exp_avg_1"]).array(), [0.145, -0.1925, 0.14, 0.1]) < 1e-15)
+        let single: Tensor = tensor([1])
+        let kar2: Kar = try Kar(parameters: [single], configuration: .kar2(learningRate: 0.1))
+        for _ in 0..<2 { kar2.step([tensor([5])]) }
+        #expect(largestDifference(single.array(), [0.7]) < 1e-15)
     }
 
     @Test func badParametersAreRefused() throws {

@@ -31,7 +31,7 @@ struct RuleReference: Sendable, CustomTestStringConvertible {
 
 /// The settings below are valid; a test that uses the list fails where they are not.
 let ruleReferences: [RuleReference] =
-    (try? torchRules() + [lionReference(), adafactorReference(relative: true), adafactorReference(relative: false)]) ?? []
+    (try? torchRules() + [lionReference(), karReference(), adafactorReference(relative: true), adafactorReference(relative: false)]) ?? []
 
 private func torchRules() throws -> [RuleReference] {
     [
@@ -68,6 +68,19 @@ private func lionReference() throws -> RuleReference {
                     c = .85 * m + (1 - .85) * g
                     value -= .01 * (np.sign(c) + .3 * value)
                     m[...] = .95 * m + (1 - .95) * g
+            """)
+}
+
+private func karReference() throws -> RuleReference {
+    RuleReference(
+        "kar3", .kar(try KarConfiguration(learningRate: 0.01, betas: [0.4, 0.9])),
+        python: """
+            ms = [[np.zeros(tuple(p.shape)) for p in ps] for _ in range(2)]
+            for step in range(steps):
+                for i, (p, g) in enumerate(zip(ps, grads(ps, step))):
+                    g, value = g.numpy(), p.numpy()
+                    value -= .01 * (np.sign(g) + np.sign(ms[0][i]) + np.sign(ms[1][i]))
+                    for beta, m in zip((.4, .9), ms): m[i] = beta * m[i] + (1 - beta) * g
             """)
 }
 

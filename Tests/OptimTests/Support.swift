@@ -34,6 +34,7 @@ let everyOptimizer: [OptimizerConfiguration] = {
         .adafactor(AdafactorConfiguration()), .adafactor(AdafactorConfiguration(beta1: 0.9, weightDecay: 0.1)),
         .lion(LionConfiguration(learningRate: 1e-2, weightDecay: 0.1)),
         .rmsprop(RMSpropConfiguration(momentum: 0.5, centered: true)), .adagrad(AdagradConfiguration(initialAccumulator: 0.1)),
+        .kar(.kar2(learningRate: 1e-2)), .kar(KarConfiguration(learningRate: 1e-2, weightDecay: 0.1)),
     ]
     return made ?? []
 }()

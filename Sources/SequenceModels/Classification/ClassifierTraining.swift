@@ -6,15 +6,19 @@ import Training
 
 /// Trains any network that maps `[B, T, channels]` to logits `[B, classes]`.
 public struct ClassifierTraining: Codable, Sendable {
-    public var optimizer: AdamWConfiguration
+    public var optimizer: OptimizerConfiguration
     public var trainer: TrainerConfiguration
     /// Examples in a batch.
     public var rows: Int
 
-    public init(optimizer: AdamWConfiguration, trainer: TrainerConfiguration, rows: Int) {
+    public init(optimizer: OptimizerConfiguration, trainer: TrainerConfiguration, rows: Int) {
         self.optimizer = optimizer
         self.trainer = trainer
         self.rows = rows
+    }
+
+    public init(optimizer: AdamWConfiguration, trainer: TrainerConfiguration, rows: Int) {
+        self.init(optimizer: .adamw(optimizer), trainer: trainer, rows: rows)
     }
 
     /// - Parameters:
@@ -22,6 +26,7 @@ public struct ClassifierTraining: Codable, Sendable {
     ///   - forward: logits `[B, classes]` of sequences `[B, T, D]`.
     ///   - train: sequences to train on.
     ///   - test: sequences to validate on; nil validates never.
+    ///   - loss: of sequences and labels; nil is the cross-entropy of `forward`'s logits.
     ///   - groups: how the parameters are trained; nil trains all alike.
     ///   - description: the network's configuration as JSON, which a checkpoint of another network is told apart by.
     ///   - folder: gets the checkpoints; nil keeps none.
@@ -31,15 +36,15 @@ public struct ClassifierTraining: Codable, Sendable {
     @discardableResult
     public func run(
         _ network: Module, forward: @escaping (Tensor) -> Tensor, train: SequenceDataset, test: SequenceDataset?,
-        groups: [ParameterGroup]? = nil, description: String = "{}", folder: URL? = nil, resume: Bool = false,
-        sink: any MetricSink = MetricFanOut([]), progress: ProgressStyle = .automatic()
+        loss: ((_ inputs: Tensor, _ labels: Tensor) -> Tensor)? = nil, groups: [ParameterGroup]? = nil, description: String = "{}",
+        folder: URL? = nil, resume: Bool = false, sink: any MetricSink = MetricFanOut([]), progress: ProgressStyle = .automatic()
     ) throws -> TrainingResult {
         let encoder: JSONEncoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys]
         let settings: String = String(decoding: try encoder.encode(self), as: UTF8.self)
         let loop: Trainer<ShuffledExamples> = try Trainer(
             model: network,
-            optimizer: try AdamW(groups: groups ?? .stateSpace(network), configuration: optimizer),
+            optimizer: try optimizer.makeOptimizer(groups: groups ?? .stateSpace(network)),
             source: ShuffledExamples(train, rows: rows, seed: trainer.seed), configuration: trainer,
             folder: folder?.appendingPathComponent("checkpoints", isDirectory: true),
             description: #"{"network":\#(description),"training":\#(settings)}"#, sink: sink, progress: progress,
@@ -51,7 +56,7 @@ public struct ClassifierTraining: Codable, Sendable {
             },
             loss: { batch in
                 let (inputs, labels) = batch.tensors()
-                return crossEntropy(forward(inputs), labels).adding(network.takeAuxiliaryLoss())
+                return (loss?(inputs, labels) ?? crossEntropy(forward(inputs), labels)).adding(network.takeAuxiliaryLoss())
             })
         return try loop.run(resume: resume)
     }

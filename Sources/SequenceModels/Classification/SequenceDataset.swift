@@ -40,14 +40,18 @@ public struct SequenceDataset: Sendable {
 
     /// Every `step`-th time of each example, as a recorder at a lower rate would have taken it (without a filter).
     public func decimated(_ step: Int) -> SequenceDataset {
-        let kept: [Int] = Array(stride(from: 0, to: length, by: step))
+        reading(times: Array(stride(from: 0, to: length, by: step)))
+    }
+
+    /// Each example at the given times, in their order: with a permutation of all, the same sequences in another order.
+    public func reading(times: [Int]) -> SequenceDataset {
         let chosen: [Float] = (0..<count).flatMap { example in
-            kept.flatMap { time in
+            times.flatMap { time in
                 let start: Int = (example * length + time) * channels
                 return values[start..<start + channels]
             }
         }
-        return SequenceDataset(values: chosen, labels: labels, length: kept.count, channels: channels, classes: classes)
+        return SequenceDataset(values: chosen, labels: labels, length: times.count, channels: channels, classes: classes)
     }
 
     /// The values shifted and scaled, one mean and deviation for all channels.

@@ -8,6 +8,7 @@ public final class LanguageModel: Module, CausalLanguageModel {
     @ModuleInfo public var blocks: [SequenceBlock]
     @ModuleInfo public var norm: RMSNorm
     @ModuleInfo public var head: Linear?
+    @ModuleInfo(key: "fourier_head") public var fourierHead: FourierHead?
 
     /// Linear and embedding weights start from N(0, 0.02²), biases at 0; what a mixer initialises on purpose stays.
     /// - Throws: `ConfigurationError` when a mixer cannot be built with these options.
@@ -25,8 +26,14 @@ public final class LanguageModel: Module, CausalLanguageModel {
                 dropout: configuration.dropout)
         }
         norm = RMSNorm(configuration.dimensions)
-        head = configuration.tiedHead ? nil : Linear(configuration.dimensions, configuration.vocabularySize, bias: false)
+        let hasLinearHead: Bool = !configuration.tiedHead && configuration.fourierHead == nil
+        head = hasLinearHead ? Linear(configuration.dimensions, configuration.vocabularySize, bias: false) : nil
+        fourierHead = nil
         initializeNormal()
+        // A Fourier head starts as its paper has it.
+        fourierHead = configuration.fourierHead.map {
+            FourierHead(configuration.dimensions, bins: configuration.vocabularySize, configuration: $0)
+        }
     }
 
     public var vocabularySize: Int { configuration.vocabularySize }
@@ -68,7 +75,10 @@ public final class LanguageModel: Module, CausalLanguageModel {
         return logits(norm(x))
     }
 
-    private func logits(_ hidden: Tensor) -> Tensor { head.map { $0(hidden) } ?? hidden.matmul(embedding.weight.mT) }
+    private func logits(_ hidden: Tensor) -> Tensor {
+        if let fourierHead { return fourierHead(hidden) }
+        return head.map { $0(hidden) } ?? hidden.matmul(embedding.weight.mT)
+    }
 
     /// The state before the first token.
     public func initialState(batch: Int) -> LanguageModelState {

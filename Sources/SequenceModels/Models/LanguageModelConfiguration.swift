@@ -14,11 +14,14 @@ public struct LanguageModelConfiguration: Codable, Sendable, Equatable {
     /// Whether the head shares the embedding's weight.
     public var tiedHead: Bool
     public var dropout: Double
+    /// In place of the linear head, for tokens that are bins of a quantity, in its order.
+    public var fourierHead: FourierHeadConfiguration?
 
     /// - Throws: `ConfigurationError` naming the first setting that is out of its range.
     public init(
         vocabularySize: Int, dimensions: Int, layers: Int, mixer: MixerConfiguration, hybrid: HybridPattern? = nil,
-        feedForwardDimensions: Int? = nil, tiedHead: Bool = true, dropout: Double = 0
+        feedForwardDimensions: Int? = nil, tiedHead: Bool = true, dropout: Double = 0,
+        fourierHead: FourierHeadConfiguration? = nil
     ) throws {
         self.vocabularySize = vocabularySize
         self.dimensions = dimensions
@@ -28,6 +31,7 @@ public struct LanguageModelConfiguration: Codable, Sendable, Equatable {
         self.feedForwardDimensions = feedForwardDimensions
         self.tiedHead = tiedHead
         self.dropout = dropout
+        self.fourierHead = fourierHead
         try validate()
     }
 
@@ -40,6 +44,7 @@ public struct LanguageModelConfiguration: Codable, Sendable, Equatable {
             throw ConfigurationError("model.\(name) is \(value); it has to be at least 1")
         }
         if !(0..<1).contains(dropout) { throw ConfigurationError("model.dropout is \(dropout); it has to lie in 0 ..< 1") }
+        try fourierHead?.validate(bins: vocabularySize)
     }
 
     /// Width inside the feed-forward.

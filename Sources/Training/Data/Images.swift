@@ -115,7 +115,13 @@ private struct AreaWeights {
 public enum CIFAR10 {
     public enum Part: String, Sendable { case train, test }
 
-    /// Reads one part from the set's folder (`DataDirectory.locate("cifar10")`): every file whose name begins with `train` or `data_batch`,
+    /// The folder of the JPEG copy (`cifar10-jpeg`) or else of the set itself; throws as `DataDirectory.locate` where there is neither.
+    public static func locate(in data: DataDirectory) throws(DataSourceError) -> String {
+        if let copy = try? data.locate("cifar10-jpeg") { return copy }
+        return try data.locate("cifar10")
+    }
+
+    /// Reads one part from the set's folder (``locate(in:)``): every file whose name begins with `train` or `data_batch`,
     /// respectively `test`, in the order of their names.
     public static func load(_ part: Part, folder: String) throws -> LabelledImages {
         let prefixes: [String] = part == .train ? ["train", "data_batch"] : ["test"]

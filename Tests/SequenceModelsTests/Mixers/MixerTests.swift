@@ -64,6 +64,10 @@ import Torch
         .init("mamba in both directions", dimensions: 8) {
             BidirectionalMixer(forward: SelectiveSSM(dim: 8, state: 3), backward: SelectiveSSM(dim: 8, state: 3))
         },
+        .init("HyperZZW", dimensions: 4, length: 9) {
+            HyperZZWMixer(
+                dimensions: 4, configuration: SFNEConfiguration(side: 3, globalHidden: 3, localHidden: 3, localLayers: 1, groups: 2))
+        },
         .init("softmax attention", dimensions: 12, constantState: false, modes: []) { SoftmaxAttention(dimensions: 12, heads: 2) },
         .init("sliding window attention, shared heads", dimensions: 16, constantState: false, modes: []) {
             SoftmaxAttention(dimensions: 16, heads: 4, window: 5, keyValueHeads: 2)
