@@ -36,7 +36,20 @@ public func deltaRule(
     }
     let layout: ChunkLayout = ChunkLayout(shape: shape, chunk: chunk)
     let inputs: [Tensor] = [q, keys, values, strengths] + (initialState.map { [$0] } ?? [])
+    let fused: FusedForm? =
+        FusedForm.applies(to: shape, mode: mode)
+        ? FusedForm(kind: .delta, scale: scale, gated: true, gateNeedsGradient: strengths.requiresGrad) : nil
     let results: [Tensor] = customFunction("deltaRule", inputs) { inputs in
+        if let fused {
+            return (
+                fused.forward(inputs),
+                {
+                    isGradEnabled
+                        ? DeltaRuleChunks(inputs, scale: scale, layout: layout).backward(outputGradient: $0[0], stateGradient: $0[1])
+                        : fused.backward(inputs, outputGradient: $0[0], stateGradient: $0[1])
+                }
+            )
+        }
         let (output, state): (Tensor, Tensor) = DeltaRuleChunks(inputs, scale: scale, layout: layout).forward()
         return (
             [output, state],
