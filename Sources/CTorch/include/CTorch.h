@@ -110,6 +110,67 @@ typedef int (*CTBackward)(void *context, const CTTensor *outputGradients, int ou
 int ct_custom_node(const char *name, const CTTensor *inputs, int inputCount, const CTTensor *outputs, int outputCount, CTBackward backward,
                    void (*release)(void *), void *context, CTTensor *results);
 
+// --- Fused kernels ---------------------------------------------------------------------------------------------
+// float32 on the CPU, multi-threaded over heads or channels, with the widest vectors that the processor has. Forward and backward of whole
+// operators; a backward needs the inputs alone.
+
+// [B, T, H, D] or [B, T, H] in the caller's memory: distances in floats along the first three axes; the last axis is dense.
+typedef struct {
+    float *data;  // NULL is absent
+    int64_t batch, time, head;
+} CTSequence;
+
+typedef enum : int32_t {
+    CTAttentionHeadDecay = 0,  // gate: log-decay [B, T, H], or absent for none
+    CTAttentionChannelDecay,   // gate: log-decay [B, T, H, K]
+    CTAttentionDelta,          // gate: write strengths [B, T, H]
+} CTAttentionKind;
+
+// States are dense [B, H, K, V]; NULL is zeros where it is read and not wanted where it is written.
+typedef struct {
+    CTAttentionKind kind;
+    float scale;  // factor on q
+    int64_t batch, length, heads, keys, values;
+    CTSequence q, k, v, gate;
+    const float *initialState;
+    // Forward.
+    CTSequence output;
+    float *finalState;
+    // Backward. Of the gradients written, the gate's may be absent.
+    CTSequence outputGradient;
+    const float *finalStateGradient;
+    CTSequence qGradient, kGradient, vGradient, gateGradient;
+    float *initialStateGradient;
+} CTAttention;
+
+int ct_attention(const CTAttention *problem, bool backward);
+
+// h_t = exp(step_t A) h_{t-1} + step_t u_t B_t, y_t = C_t h_t. u, step, output: [B, T, D]; a: [N, D]; b, c: [B, T, N] (CTSequence.head unused);
+// states: dense [B, N, D].
+typedef struct {
+    int64_t batch, length, channels, order;
+    CTSequence u, step, b, c;
+    const float *a, *initialState;
+    // Forward.
+    CTSequence output;
+    float *finalState;
+    // Backward. Channels are cut into `groups`, each with gradients of B and C of its own, dense [groups, B, T, N] and zero at first; the gradient
+    // of A is one for each batch element, [B, N, D]. The caller sums both.
+    int64_t groups;
+    CTSequence outputGradient;
+    const float *finalStateGradient;
+    CTSequence uGradient, stepGradient;
+    float *aGradient, *bGradient, *cGradient, *initialStateGradient;
+} CTSelectiveScan;
+
+int ct_selective_scan(const CTSelectiveScan *problem, bool backward);
+
+// The vectors in use: "avx512", "avx2" or "baseline". False for an unknown name or one that the processor lacks.
+const char *ct_kernel_variant(void);
+bool ct_set_kernel_variant(const char *name);
+// Whether these kernels were compiled with optimisation; without it libtorch's operators are faster.
+bool ct_kernels_optimized(void);
+
 bool ct_autocast_enabled(int32_t deviceType);
 int32_t ct_autocast_type(int32_t deviceType);
 void ct_set_autocast(int32_t deviceType, bool enabled, int32_t scalarType);

@@ -23,6 +23,7 @@ func outputsAndGradients(_ inputs: [Tensor], _ function: ([Tensor]) -> [Tensor])
     let leaves: [Tensor] = inputs.map { $0.detached().requiringGrad() }
     let outputs: [Tensor] = function(leaves)
     let generator: RandomGenerator = RandomGenerator(seed: 99, device: .cpu)
-    let weights: [Tensor] = outputs.map { .normal($0.shape, dtype: $0.dtype, device: .cpu, generator: generator) }
+    // Drawn in float64, so that every dtype gets the same.
+    let weights: [Tensor] = outputs.map { .normal($0.shape, dtype: .float64, device: .cpu, generator: generator).asType($0.dtype) }
     return (outputs.map { $0.detached() }, gradients(of: outputs, withRespectTo: leaves, outputGradients: weights))
 }

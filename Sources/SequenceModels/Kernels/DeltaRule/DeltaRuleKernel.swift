@@ -49,9 +49,24 @@ func deltaRuleMemory(
         gated: gate != nil, gateNeedsGradient: gate?.requiresGrad ?? false, scale: scale,
         layout: ChunkLayout(shape: shape, chunk: chunk))
     let inputs: [Tensor] = [q, keys, values, strengths] + [gate, initialState].compactMap { $0 }
+    // The fused kernel has no decay.
+    let fused: FusedForm? =
+        gate == nil && FusedForm.applies(to: shape, mode: mode)
+        ? FusedForm(kind: .delta, scale: scale, gated: true, gateNeedsGradient: strengths.requiresGrad) : nil
     let results: [Tensor] = customFunction(name, inputs) { inputs in
-        let (output, state): (Tensor, Tensor) = DeltaRuleChunks(inputs, problem).forward()
-        return ([output, state], { DeltaRuleChunks(inputs, problem).backward(outputGradient: $0[0], stateGradient: $0[1]) })
+        func chunkedBackward(_ gradients: [Tensor?]) -> [Tensor?] {
+            DeltaRuleChunks(inputs, problem).backward(outputGradient: gradients[0], stateGradient: gradients[1])
+        }
+        guard let fused else {
+            let (output, state): (Tensor, Tensor) = DeltaRuleChunks(inputs, problem).forward()
+            return ([output, state], chunkedBackward)
+        }
+        return (
+            fused.forward(inputs),
+            {
+                isGradEnabled ? chunkedBackward($0) : fused.backward(inputs, outputGradient: $0[0], stateGradient: $0[1])
+            }
+        )
     }
     return (results[0], results[1])
 }

@@ -15,6 +15,10 @@ enum Gate {
         }
     }
 
+    var fusedKind: FusedAttention.Kind {
+        if case .channels = self { .channelDecay } else { .headDecay }
+    }
+
     /// The same kind of gate with another log-decay.
     func with(_ logDecay: Tensor) -> Gate {
         switch self {
@@ -45,7 +49,20 @@ func decayingAttention(
     let layout: ChunkLayout = ChunkLayout(shape: shape, chunk: ChannelDecay.chunk(atLeast: chunk, gate: gate))
     let problem: DecayingProblem = DecayingProblem(gate: gate, scale: scale, layout: layout)
     let inputs: [Tensor] = [q, keys, values] + [gate.logDecay, initialState].compactMap { $0 }
+    let fused: FusedForm? =
+        FusedForm.applies(to: shape, mode: mode)
+        ? FusedForm(kind: gate.fusedKind, scale: scale, gated: problem.gated, gateNeedsGradient: problem.gateNeedsGradient) : nil
     let results: [Tensor] = customFunction(name, inputs) { inputs in
+        if let fused {
+            return (
+                fused.forward(inputs),
+                {
+                    isGradEnabled
+                        ? DecayingChunks(inputs, problem).backward(outputGradient: $0[0], stateGradient: $0[1])
+                        : fused.backward(inputs, outputGradient: $0[0], stateGradient: $0[1])
+                }
+            )
+        }
         let (output, state): (Tensor, Tensor) = DecayingChunks(inputs, problem).forward()
         return ([output, state], { DecayingChunks(inputs, problem).backward(outputGradient: $0[0], stateGradient: $0[1]) })
     }

@@ -1,0 +1,36 @@
+import Torch
+
+/// The recurrence of a selective scan as one kernel: `h_t = exp(Δ_t A) ⊙ h_{t-1} + Δ_t u_t B_t`, `y_t = Σ_n C_t h_t` for each channel.
+///
+/// float32 on the CPU; differentiable once in every input. The backward computes the states again from those that enter every 64 steps.
+///
+/// Source: Gu, Dao, *Mamba: Linear-Time Sequence Modeling with Selective State Spaces*, 2023, algorithm 2.
+/// - Parameters:
+///   - u: `[B, T, D]`.
+///   - step: Δ, `[B, T, D]`, at least 0.
+///   - A: `[N, D]`, at most 0.
+///   - B: `[B, T, N]`, shared by the channels.
+///   - C: `[B, T, N]`, shared by the channels.
+///   - initialState: `[B, N, D]`; zeros unless given.
+/// - Returns: the output `[B, T, D]` and the final state `[B, N, D]`.
+public func fusedSelectiveScan(
+    u: Tensor, step: Tensor, A: Tensor, B: Tensor, C: Tensor, initialState: Tensor? = nil
+) -> (output: Tensor, state: Tensor) {
+    let inputs: [Tensor] = [u, step, A, B, C] + (initialState.map { [$0] } ?? [])
+    func call(_ inputs: [Tensor]) -> FusedSelectiveScan {
+        FusedSelectiveScan(
+            u: inputs[0], step: inputs[1], A: inputs[2], B: inputs[3], C: inputs[4], initialState: inputs.count > 5 ? inputs[5] : nil)
+    }
+    let results: [Tensor] = customFunction("fusedSelectiveScan", inputs) { inputs in
+        let (output, state): (Tensor, Tensor) = call(inputs).forward()
+        return (
+            [output, state],
+            { gradients in
+                precondition(!isGradEnabled, "fusedSelectiveScan has no second derivatives")
+                let found: [Tensor] = call(inputs).backward(outputGradient: gradients[0], stateGradient: gradients[1])
+                return Array(found.prefix(inputs.count))
+            }
+        )
+    }
+    return (results[0], results[1])
+}
