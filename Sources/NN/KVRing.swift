@@ -56,6 +56,33 @@ public struct KVRing {
         tensor.map { $0.narrowed(axis: 1, start: $0.dim(1) - count, length: count).cloned() }
     }
 
+    /// The rows of several rings as one ring. Traps unless all hold the same number of tokens.
+    public static func joined(_ rings: [KVRing]) -> KVRing {
+        guard var result = rings.first else { preconditionFailure("no rings to join") }
+        precondition(
+            rings.allSatisfy { $0.count == result.count && $0.capacity == result.capacity },
+            "rings of \(rings.map(\.count)) tokens cannot be joined")
+        guard let sample = result.keys else { return result }
+        let masks: [Tensor]? = rings.contains { $0.mask != nil } ? rings.compactMap { $0.mask ?? $0.allSeen(like: sample) } : nil
+        result.mask = masks.map { masks in concatenated(masks.map { $0.asType(masks[0].dtype) }) }
+        result.keys = concatenated(rings.compactMap(\.keys))
+        result.values = concatenated(rings.compactMap(\.values))
+        return result
+    }
+
+    private func allSeen(like sample: Tensor) -> Tensor? {
+        keys.map { Tensor.ones([$0.dim(0), count], dtype: sample.dtype, device: sample.device) }
+    }
+
+    /// Some rows in the order of their indices (int64), as a copy.
+    public func taking(rows: Tensor) -> KVRing {
+        var result: KVRing = self
+        result.keys = keys?.indexSelect(axis: 0, indices: rows)
+        result.values = values?.indexSelect(axis: 0, indices: rows)
+        result.mask = mask?.indexSelect(axis: 0, indices: rows)
+        return result
+    }
+
     /// The same values, through which no gradient flows.
     public func detached() -> KVRing {
         var result: KVRing = self
