@@ -11,6 +11,7 @@ let package = Package(
         .library(name: "Optim", targets: ["Optim"]),
         .library(name: "Training", targets: ["Training"]),
         .library(name: "SequenceModels", targets: ["SequenceModels"]),
+        .library(name: "Serving", targets: ["Serving"]),
         .library(name: "Experiments", targets: ["Experiments"]),
         .executable(name: "linnet", targets: ["linnet"]),
     ],
@@ -19,7 +20,10 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
         .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0"),
         .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
+        .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.0"),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
     ],
     targets: [
         .systemLibrary(name: "CLibtorch", pkgConfig: "libtorch"),
@@ -38,11 +42,22 @@ let package = Package(
             ],
             exclude: ["Records/TensorBoard/event.proto"]),
         .target(name: "SequenceModels", dependencies: ["Training"]),
+        .target(
+            name: "Serving",
+            dependencies: [
+                "SequenceModels",
+                .product(name: "Hummingbird", package: "hummingbird"),
+                .product(name: "HummingbirdCore", package: "hummingbird"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+                .product(name: "UnixSignals", package: "swift-service-lifecycle"),
+            ]),
         .target(name: "Experiments", dependencies: ["SequenceModels"]),
         .executableTarget(
             name: "linnet",
             dependencies: [
-                "Experiments",
+                "Experiments", "Serving",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Yams", package: "Yams"),
             ]),
@@ -53,6 +68,9 @@ let package = Package(
         .testTarget(name: "OptimTests", dependencies: ["Optim", "TestSupport"]),
         .testTarget(name: "TrainingTests", dependencies: ["Training", "TestSupport"]),
         .testTarget(name: "SequenceModelsTests", dependencies: ["SequenceModels", "TestSupport"]),
+        .testTarget(
+            name: "ServingTests",
+            dependencies: ["Serving", "TestSupport", .product(name: "HummingbirdTesting", package: "hummingbird")]),
         .testTarget(name: "FixtureTests", dependencies: ["SequenceModels", "Optim", "NN", "Torch", "TestSupport"]),
         .testTarget(name: "ExperimentsTests", dependencies: ["Experiments", "TestSupport"]),
         .testTarget(name: "CLITests", dependencies: ["linnet", "SequenceModels", "Training", "TestSupport"]),

@@ -84,20 +84,30 @@ public struct KVRing {
         return result
     }
 
-    /// The rows of several rings one after another. Traps unless they hold equally many tokens.
+    /// The rows of several rings as one ring. Traps unless all hold the same number of tokens.
     public static func joined(_ rings: [KVRing]) -> KVRing {
+        guard var result = rings.first else { preconditionFailure("no rings to join") }
         precondition(
-            Set(rings.map(\.count)).count == 1, "key-value rings of \(rings.map(\.count)) tokens cannot be the rows of one")
-        var result: KVRing = rings[0]
-        guard let sample: Tensor = result.keys else { return result }
+            rings.allSatisfy { $0.count == result.count && $0.capacity == result.capacity },
+            "rings of \(rings.map(\.count)) tokens cannot be joined")
+        guard let sample = result.keys else { return result }
+        let masks: [Tensor]? = rings.contains { $0.mask != nil } ? rings.compactMap { $0.mask ?? $0.allSeen(like: sample) } : nil
+        result.mask = masks.map { masks in concatenated(masks.map { $0.asType(masks[0].dtype) }) }
         result.keys = concatenated(rings.compactMap(\.keys))
         result.values = concatenated(rings.compactMap(\.values))
-        if rings.contains(where: { $0.mask != nil }) {
-            result.mask = concatenated(
-                rings.map { ring in
-                    ring.mask ?? .ones([ring.keys?.dim(0) ?? 0, ring.count], dtype: sample.dtype, device: sample.device)
-                }.map { $0.asType(sample.dtype) })
-        }
+        return result
+    }
+
+    private func allSeen(like sample: Tensor) -> Tensor? {
+        keys.map { Tensor.ones([$0.dim(0), count], dtype: sample.dtype, device: sample.device) }
+    }
+
+    /// Some rows in the order of their indices (int64), as a copy.
+    public func taking(rows: Tensor) -> KVRing {
+        var result: KVRing = self
+        result.keys = keys?.indexSelect(axis: 0, indices: rows)
+        result.values = values?.indexSelect(axis: 0, indices: rows)
+        result.mask = mask?.indexSelect(axis: 0, indices: rows)
         return result
     }
 

@@ -125,15 +125,6 @@ extension MixerState {
 
     fileprivate var place: Place { Place(offset: offset, tokens: kv?.count, carriesGradient: carriesGradient) }
 
-    /// The rows of several states at one position as one state.
-    fileprivate static func joined(_ states: [MixerState]) -> MixerState {
-        var result: MixerState = states[0]
-        for name in result.recurrent.keys { result.recurrent[name] = concatenated(states.compactMap { $0.recurrent[name] }) }
-        result.conv = result.conv.indices.map { index in concatenated(states.map { $0.conv[index] }) }
-        result.kv = result.kv.map { _ in .joined(states.compactMap(\.kv)) }
-        return result
-    }
-
     /// One row alone.
     fileprivate func row(_ index: Int) -> MixerState {
         var result: MixerState = self

@@ -10,6 +10,10 @@ public protocol SequenceMixer: Module {
     /// Whether the output at a step depends on that step and earlier ones only.
     var isCausal: Bool { get }
 
+    /// Whether what a step computes depends on `MixerState.offset`. Where it does not, rows at different positions can be stepped as one
+    /// batch. True unless a mixer says otherwise.
+    var stepUsesPosition: Bool { get }
+
     /// The state before the first token, for activations of this type.
     func initialState(batch: Int, dtype: DType, device: Device) -> MixerState
 
@@ -31,6 +35,8 @@ public protocol SequenceMixer: Module {
 }
 
 extension SequenceMixer {
+    public var stepUsesPosition: Bool { true }
+
     /// A whole sequence from the beginning.
     public func callAsFunction(_ x: Tensor, mask: Tensor? = nil, mode: MixerMode? = nil) -> Tensor {
         var state: MixerState?
@@ -52,7 +58,8 @@ extension SequenceMixer {
 
 /// What one mixer remembers of one batch of sequences. A value: a copy is a fork of the generation.
 ///
-/// Mixers replace the tensors and never write into them; whoever adds a mixer has to keep to that.
+/// Mixers replace the tensors and never write into them, and the first axis of every tensor is the batch; whoever adds a mixer has to
+/// keep to that.
 public struct MixerState {
     /// Recurrent states by name: `"S"` is a matrix memory `[B, H, K, V]`.
     public var recurrent: [String: Tensor]

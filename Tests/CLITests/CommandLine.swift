@@ -36,6 +36,9 @@ struct LinnetProcess {
         return LinnetResult(status: process.terminationStatus, output: text(output), errors: text(errors))
     }
 
+    /// What the program has written to its standard output until now.
+    var outputSoFar: String { text(output) }
+
     private func text(_ url: URL) -> String { (try? String(contentsOf: url, encoding: .utf8)) ?? "" }
 
     static func run(_ arguments: String..., in folder: URL) throws -> LinnetResult {

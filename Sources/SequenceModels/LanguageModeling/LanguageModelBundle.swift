@@ -58,8 +58,8 @@ public struct LanguageModelBundle {
 }
 
 extension DecodingError {
-    /// What is wrong with a decoded file, in one line.
-    var reason: String {
+    /// What is wrong with a decoded document, in one line.
+    package var reason: String {
         switch self {
         case .keyNotFound(let key, _): "\(key.stringValue) is missing"
         case .typeMismatch(_, let context), .valueNotFound(_, let context), .dataCorrupted(let context):

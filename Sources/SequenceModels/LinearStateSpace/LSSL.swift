@@ -65,6 +65,7 @@ public final class LSSL: Module, SequenceMixer {
     }
 
     public var isCausal: Bool { true }
+    public var stepUsesPosition: Bool { false }
 
     /// `"x": [B, H, N]`, float32 or wider.
     public func initialState(batch: Int, dtype: DType, device: Device) -> MixerState {

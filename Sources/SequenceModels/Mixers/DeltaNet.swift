@@ -65,6 +65,7 @@ public final class DeltaNet: Module, SequenceMixer {
     public let configuration: DeltaNetConfiguration
 
     public var isCausal: Bool { true }
+    public var stepUsesPosition: Bool { false }
 
     /// Projections start as N(0, 0.02²). Traps unless keys and values divide into the heads.
     public init(_ configuration: DeltaNetConfiguration, generator: RandomGenerator? = nil) {

@@ -53,6 +53,7 @@ public final class GatedDeltaNet: Module, SequenceMixer {
     public let configuration: GatedDeltaNetConfiguration
 
     public var isCausal: Bool { true }
+    public var stepUsesPosition: Bool { false }
 
     /// Projections start as N(0, 0.02²).
     public init(_ configuration: GatedDeltaNetConfiguration, generator: RandomGenerator? = nil) {

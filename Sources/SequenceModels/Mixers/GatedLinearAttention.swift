@@ -72,6 +72,7 @@ public final class GatedLinearAttention: Module, SequenceMixer {
     public let configuration: GatedLinearAttentionConfiguration
 
     public var isCausal: Bool { true }
+    public var stepUsesPosition: Bool { false }
 
     /// Projections start as N(0, 0.02²) with biases 0, so decays start near ½^(1/τ). Traps unless the heads divide as they have to.
     public init(_ configuration: GatedLinearAttentionConfiguration, generator: RandomGenerator? = nil) {

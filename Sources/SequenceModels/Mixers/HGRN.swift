@@ -17,6 +17,7 @@ public final class HGRN: Module, SequenceMixer {
     public let channels: Int
 
     public var isCausal: Bool { true }
+    public var stepUsesPosition: Bool { false }
 
     /// Projections start as N(0, 0.02²).
     /// - Parameters:

@@ -29,6 +29,7 @@ public final class LinearAttention: Module, SequenceMixer {
     public let rotary: RotaryEmbedding?
 
     public var isCausal: Bool { true }
+    public var stepUsesPosition: Bool { rotary != nil }
 
     /// Projections start as N(0, 0.02²). Traps unless keys and values divide into the heads.
     /// - Parameters:

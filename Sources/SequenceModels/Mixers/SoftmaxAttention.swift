@@ -9,6 +9,7 @@ public final class SoftmaxAttention: Module, SequenceMixer {
     @ModuleInfo(key: "") public var attention: MultiHeadAttention
 
     public var isCausal: Bool { true }
+    public var stepUsesPosition: Bool { attention.rotary != nil }
 
     /// Projections start as N(0, 0.02²).
     /// - Parameters:

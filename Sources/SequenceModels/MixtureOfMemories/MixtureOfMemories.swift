@@ -36,6 +36,7 @@ public final class MixtureOfMemories: Module, SequenceMixer {
 
     /// Whether no later token matters to an earlier one; with a limited capacity it does.
     public var isCausal: Bool { configuration.capacity == nil }
+    public var stepUsesPosition: Bool { false }
 
     /// Projections start by Xavier's rule with gain 2^−2.5. Traps for a `topK` that is not between 1 and the number of memories.
     public init(_ configuration: MixtureOfMemoriesConfiguration, generator: RandomGenerator? = nil) {

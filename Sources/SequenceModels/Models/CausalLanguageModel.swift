@@ -10,6 +10,10 @@ public protocol CausalLanguageModel: Module {
     /// Where its weights are, and tokens have to be.
     var device: Device { get }
 
+    /// Whether what a step computes depends on the states' offsets; true unless a model says otherwise. See
+    /// ``SequenceMixer/stepUsesPosition``.
+    var stepUsesPosition: Bool { get }
+
     /// The state before the first token.
     func initialState(batch: Int) -> LanguageModelState
 
@@ -30,6 +34,7 @@ public protocol CausalLanguageModel: Module {
 
 extension CausalLanguageModel {
     public var contextLimit: Int? { nil }
+    public var stepUsesPosition: Bool { true }
 
     /// Logits `[B, T, V]` of tokens `[B, T]` (int64), without a state.
     public func callAsFunction(_ tokens: Tensor, mask: Tensor? = nil, mode: MixerMode? = nil) -> Tensor {
@@ -41,4 +46,6 @@ extension CausalLanguageModel {
 /// One mixer state for each layer; a copy forks the generation.
 public struct LanguageModelState {
     public var layers: [MixerState]
+
+    public init(layers: [MixerState]) { self.layers = layers }
 }

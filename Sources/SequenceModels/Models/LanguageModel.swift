@@ -39,6 +39,8 @@ public final class LanguageModel: Module, CausalLanguageModel {
     public var vocabularySize: Int { configuration.vocabularySize }
     public var device: Device { embedding.weight.device }
 
+    public var stepUsesPosition: Bool { blocks.contains { $0.mixer.stepUsesPosition } }
+
     /// Logits `[B, T, V]`; continues from a state and leaves the new one in it.
     public func callAsFunction(_ tokens: Tensor, mask: Tensor? = nil, state: inout LanguageModelState?, mode: MixerMode? = nil) -> Tensor {
         logits(hidden(tokens, mask: mask, state: &state, mode: mode))

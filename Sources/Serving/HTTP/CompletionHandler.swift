@@ -1,0 +1,166 @@
+import Foundation
+import Hummingbird
+import NIOCore
+import SequenceModels
+import Training
+
+/// Answers `/v1/completions` and `/v1/chat/completions`.
+struct CompletionHandler: Sendable {
+    let engine: GenerationEngine
+    let configuration: ServerConfiguration
+
+    /// What was asked, ready for the engine.
+    private struct Order: Sendable {
+        let kind: ReplyMaker.Kind
+        /// One for each choice.
+        let requests: [GenerationRequest]
+        /// Prompts that are given out before the text, one for each choice.
+        let echoes: [String]?
+        let promptTokens: Int
+        let streams: Bool
+        let includesUsage: Bool
+    }
+
+    @Sendable func completions(_ request: Request, _ context: ServingContext) async throws -> Response {
+        let fields: CompletionFields = try await decoded(request)
+        try fields.shared.check(servedModel: configuration.modelName)
+        guard let prompt = fields.prompt else { throw APIError.invalid("prompt is missing", field: "prompt") }
+        let prompts: [[Int]]
+        switch prompt {
+        case .texts(let texts): prompts = try texts.map(encoded)
+        case .tokens(let tokens): prompts = tokens
+        }
+        let order: Order = try order(.completion, fields.shared, prompts: prompts, standardLimit: 16, echoes: fields.echo ?? false)
+        return try await answer(order, context)
+    }
+
+    @Sendable func chat(_ request: Request, _ context: ServingContext) async throws -> Response {
+        let fields: ChatFields = try await decoded(request)
+        try fields.shared.check(servedModel: configuration.modelName)
+        if fields.messages.isEmpty { throw APIError.invalid("messages is empty; it needs at least one", field: "messages") }
+        let template: ChatTemplate = configuration.chatTemplate
+        let prompt: [Int] = try encoded(template.prompt(fields.messages))
+        let order: Order = try order(
+            .chat, fields.shared, prompts: [prompt], standardLimit: configuration.maximumTokens, stop: template.stop, echoes: false)
+        return try await answer(order, context)
+    }
+
+    // MARK: What was asked
+
+    private func decoded<Fields: Decodable>(_ request: Request) async throws -> Fields {
+        if engine.isStopping { throw APIError.stopping }
+        let body: ByteBuffer
+        do { body = try await request.body.collect(upTo: configuration.bodyLimit) } catch is NIOTooManyBytesError {
+            throw APIError(
+                status: .contentTooLarge, message: "the body is larger than \(configuration.bodyLimit) bytes", code: "body_too_large")
+        }
+        do { return try JSONDecoder().decode(Fields.self, from: Data(body.readableBytesView)) } catch let error as DecodingError {
+            throw APIError.invalid("the body is not a valid request: \(error.reason)")
+        }
+    }
+
+    private func encoded(_ text: String) throws -> [Int] {
+        do { return try engine.tokenizer.encode(validating: text) } catch let error as TokenizerError {
+            throw APIError.invalid("the prompt cannot be read: \(error)", field: "prompt")
+        }
+    }
+
+    private func order(
+        _ kind: ReplyMaker.Kind, _ fields: SharedFields, prompts: [[Int]], standardLimit: Int, stop: [String] = [], echoes: Bool
+    ) throws -> Order {
+        let limit: Int = try fields.limit(standard: standardLimit, most: configuration.maximumTokens)
+        let choices: Int = fields.choices ?? 1
+        let stopTokens: Set<Int> = Set(stop.compactMap(engine.tokenizer.id(forToken:)))
+        let stops: [String] = (fields.stop?.values ?? []) + stop
+        let requests: [GenerationRequest] = try prompts.flatMap { prompt in
+            try (0..<choices).map { choice in
+                GenerationRequest(
+                    prompt: prompt, limit: limit, sampling: try fields.sampling(choice: choice), stop: stops, stopTokens: stopTokens)
+            }
+        }
+        return Order(
+            kind: kind, requests: requests, echoes: echoes ? requests.map { engine.tokenizer.decode($0.prompt) } : nil,
+            promptTokens: prompts.reduce(0) { $0 + $1.count }, streams: fields.stream ?? false,
+            includesUsage: fields.streamOptions?.includeUsage ?? false)
+    }
+
+    // MARK: The answer
+
+    private func answer(_ order: Order, _ context: ServingContext) async throws -> Response {
+        let connection: ClientConnection = await ClientConnection.of(context.channel)
+        let generations: [Generation]
+        do { generations = try engine.generate(order.requests) } catch { throw APIError(error) }
+        let reply: ReplyMaker = ReplyMaker(
+            order.kind, model: configuration.modelName, id: UUID().uuidString.lowercased(), created: Int(Date().timeIntervalSince1970))
+        if !order.streams { return try await whole(order, generations, reply, connection) }
+        let body: ResponseBody = ResponseBody { writer in
+            connection.onClose { generations.forEach { $0.cancel() } }
+            defer { connection.clear() }
+            for index in generations.indices {
+                if let opening = reply.opening(index) { try await writer.write(serverSentEvent(opening)) }
+                if let echo = order.echoes?[index] { try await writer.write(serverSentEvent(reply.piece(index, echo))) }
+            }
+            var completionTokens: Int = 0
+            try await events(of: generations) { index, event in
+                switch event {
+                case .text(let text): try await writer.write(serverSentEvent(reply.piece(index, text)))
+                case .end(let reason, let tokens):
+                    completionTokens += tokens
+                    let failure: APIError? = failure(reason, tokens)
+                    try await writer.write(serverSentEvent(failure?.json ?? reply.ending(index, reason)))
+                }
+            }
+            if order.includesUsage {
+                let usage: Usage = Usage(promptTokens: order.promptTokens, completionTokens: completionTokens)
+                try await writer.write(serverSentEvent(reply.usage(usage)))
+            }
+            try await writer.write(ByteBuffer(string: "data: [DONE]\n\n"))
+            try await writer.finish(nil)
+        }
+        return Response(status: .ok, headers: [.contentType: "text/event-stream; charset=utf-8", .cacheControl: "no-cache"], body: body)
+    }
+
+    private func whole(
+        _ order: Order, _ generations: [Generation], _ reply: ReplyMaker, _ connection: ClientConnection
+    ) async throws -> Response {
+        connection.onClose { generations.forEach { $0.cancel() } }
+        defer { connection.clear() }
+        var choices: [(text: String, reason: FinishReason)] = (order.echoes ?? generations.map { _ in "" }).map { ($0, .cancelled) }
+        var completionTokens: Int = 0
+        try await events(of: generations) { index, event in
+            switch event {
+            case .text(let text): choices[index].text += text
+            case .end(let reason, let tokens):
+                choices[index].reason = reason
+                completionTokens += tokens
+                if let failure = failure(reason, tokens) { throw failure }
+            }
+        }
+        let usage: Usage = Usage(promptTokens: order.promptTokens, completionTokens: completionTokens)
+        let document: ByteBuffer = reply.whole(choices, usage: usage)
+        return Response(status: .ok, headers: [.contentType: "application/json"], body: ResponseBody(byteBuffer: document))
+    }
+
+    /// The error that stands for an end without any text. With some text, the reason says that it is not complete.
+    private func failure(_ reason: FinishReason, _ tokens: Int) -> APIError? {
+        if tokens > 0 { return nil }
+        switch reason {
+        case .timeout: return .timeout
+        case .shutdown: return .stopping
+        case .stop, .length, .cancelled: return nil
+        }
+    }
+
+    /// The events of all generations, as they come.
+    private func events(of generations: [Generation], _ body: (Int, GenerationEvent) async throws -> Void) async throws {
+        try await withThrowingTaskGroup(of: (Int, GenerationEvent?).self) { group in
+            for (index, generation) in generations.enumerated() { group.addTask { (index, await generation.next()) } }
+            while let (index, event) = try await group.next() {
+                guard let event else { continue }
+                try await body(index, event)
+                let generation: Generation = generations[index]
+                group.addTask { (index, await generation.next()) }
+            }
+        }
+    }
+}
