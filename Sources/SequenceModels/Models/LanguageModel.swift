@@ -36,32 +36,19 @@ public final class LanguageModel: Module, CausalLanguageModel {
 
     /// The stream after the final norm, `[B, T, D]`.
     public func hidden(_ tokens: Tensor, mask: Tensor? = nil, state: inout LanguageModelState?, mode: MixerMode? = nil) -> Tensor {
-        var x: Tensor = embedding(tokens)
-        for (index, block) in blocks.enumerated() {
-            var layerState: MixerState? = state?.layers[index]
-            x = block(x, mask: mask, state: &layerState, mode: mode)
-            if let layerState { state?.layers[index] = layerState }
-        }
-        return norm(x)
+        norm(blocks(embedding(tokens), mask: mask, state: &state, mode: mode))
     }
 
     /// Next-token logits `[B, V]` of one token a row, `[B]`.
     public func step(_ token: Tensor, state: inout LanguageModelState) -> Tensor {
-        var x: Tensor = embedding(token)
-        for (index, block) in blocks.enumerated() { x = block.step(x, state: &state.layers[index]) }
-        return logits(norm(x))
+        logits(norm(blocks.step(embedding(token), state: &state)))
     }
 
     private func logits(_ hidden: Tensor) -> Tensor { head.map { $0(hidden) } ?? hidden.matmul(embedding.weight.mT) }
 
     /// The state before the first token.
-    public func initialState(batch: Int) -> LanguageModelState {
-        let weight: Tensor = embedding.weight
-        return LanguageModelState(layers: blocks.map { $0.mixer.initialState(batch: batch, dtype: weight.dtype, device: weight.device) })
-    }
+    public func initialState(batch: Int) -> LanguageModelState { blocks.initialState(batch: batch, like: embedding.weight) }
 
     /// Bytes of the state after `length` tokens.
-    public func stateBytes(batch: Int, length: Int) -> Int {
-        blocks.reduce(0) { $0 + $1.mixer.stateBytes(batch: batch, length: length) }
-    }
+    public func stateBytes(batch: Int, length: Int) -> Int { blocks.stateBytes(batch: batch, length: length) }
 }
