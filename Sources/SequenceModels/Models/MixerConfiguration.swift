@@ -11,19 +11,21 @@ public struct MixerConfiguration: Codable, Sendable, Equatable {
     public var expandValue: Double?
     /// Width of the short causal convolution before the mixer; 0 leaves it out.
     public var convolution: Int?
-    /// Keys that a token sees, itself included (softmax attention).
+    /// Keys that a token sees, itself included (softmax attention), or steps in a block (`diag-attention`).
     public var window: Int?
-    /// Rotary position embedding (softmax and linear attention, retention).
+    /// Rotary position embedding (softmax and linear attention, retention), LRPE (TransNormer's mixers and their baseline), or for LightNet
+    /// rotary embedding in place of its own positions with `true` and no positions with `false`.
     public var rotary: Bool?
     /// State order N (LSSL).
     public var order: Int?
     /// A gate on the output (DeltaNet, GLA).
     public var outputGate: Bool?
+    /// Which of TransNormer's two kinds (`norm-attention`, `diag-attention`).
+    public var variant: TransNormerVariant?
 
     public init(
         _ kind: MixerKind, heads: Int = 4, expandKey: Double? = nil, expandValue: Double? = nil, convolution: Int? = nil,
-        window: Int? = nil,
-        rotary: Bool? = nil, order: Int? = nil, outputGate: Bool? = nil
+        window: Int? = nil, rotary: Bool? = nil, order: Int? = nil, outputGate: Bool? = nil, variant: TransNormerVariant? = nil
     ) {
         self.kind = kind
         self.heads = heads
@@ -34,6 +36,7 @@ public struct MixerConfiguration: Codable, Sendable, Equatable {
         self.rotary = rotary
         self.order = order
         self.outputGate = outputGate
+        self.variant = variant
     }
 }
 
@@ -45,4 +48,8 @@ public enum MixerKind: String, Codable, Sendable, CaseIterable {
     case softmax
     case linear
     case retention
+    case normAttention = "norm-attention"
+    case diagAttention = "diag-attention"
+    case scaledLinear = "scaled-linear"
+    case lightnet
 }

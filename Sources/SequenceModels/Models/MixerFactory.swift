@@ -29,8 +29,24 @@ extension MixerConfiguration {
             return LinearAttention(
                 dimensions: dimensions, heads: heads, decay: .retention, expandKey: expandKey ?? 1, expandValue: expandValue ?? 1,
                 rotaryTheta: rotary ?? true ? 10_000 : nil, convolutionWidth: width(default: nil))
+        case .normAttention:
+            return NormAttention(
+                dimensions: dimensions, heads: heads, featureMap: (variant ?? .t1).featureMap, position: position(dimensions))
+        case .diagAttention:
+            return DiagAttention(
+                dimensions: dimensions, heads: heads, block: window ?? 64, activation: (variant ?? .t1).blockActivation,
+                position: position(dimensions))
+        case .scaledLinear:
+            return ScaledLinearAttention(dimensions: dimensions, heads: heads, position: position(dimensions))
+        case .lightnet:
+            return LightNetAttention(
+                LightNetConfiguration(
+                    dimensions: dimensions, heads: heads, expandKey: expandKey ?? 1,
+                    position: rotary.map { $0 ? .rotary : .none } ?? .multiDimensional))
         }
     }
+
+    private func position(_ dimensions: Int) -> LRPE? { rotary ?? true ? LRPE(dimensions / heads) : nil }
 
     private func width(default standard: Int?) -> Int? {
         guard let convolution else { return standard }
@@ -38,6 +54,14 @@ extension MixerConfiguration {
     }
 
     private var keyExpansion: Double { expandKey ?? (kind == .gla ? 0.5 : 1) }
+
+    private var rotates: Bool {
+        switch kind {
+        case .softmax, .linear, .retention, .normAttention, .diagAttention, .scaledLinear: rotary ?? true
+        case .lightnet: rotary ?? false
+        case .gla, .deltanet, .lssl: false
+        }
+    }
 
     private func validate(dimensions: Int) throws {
         if heads < 1 { throw ConfigurationError("mixer.heads is \(heads); it has to be at least 1") }
@@ -52,8 +76,7 @@ extension MixerConfiguration {
         for case (let name, let value?, let least) in counts where value < least {
             throw ConfigurationError("mixer.\(name) is \(value); it has to be at least \(least)")
         }
-        let rotates: Bool = [.softmax, .linear, .retention].contains(kind) && rotary ?? true
-        if rotates, Int(Double(dimensions) * (kind == .softmax ? 1 : keyExpansion)) / heads % 2 != 0 {
+        if rotates, Int(Double(dimensions) * ([.linear, .retention, .lightnet].contains(kind) ? keyExpansion : 1)) / heads % 2 != 0 {
             throw ConfigurationError(
                 "rotary embedding needs an even key width per head; \(dimensions) dimensions and \(heads) heads do not give one")
         }

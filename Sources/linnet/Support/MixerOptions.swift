@@ -2,6 +2,7 @@ import ArgumentParser
 import SequenceModels
 
 extension MixerKind: ExpressibleByArgument {}
+extension TransNormerVariant: ExpressibleByArgument {}
 
 /// The flags that choose a sequence mixer.
 struct MixerOptions: ParsableArguments {
@@ -15,13 +16,16 @@ struct MixerOptions: ParsableArguments {
     var expandValue: Double?
     @Option(help: "Width of the short convolution before the mixer; 0 leaves it out.")
     var convolution: Int?
-    @Option(help: "Keys that softmax attention sees.")
+    @Option(help: "Keys that softmax attention sees, or steps in a block of diag-attention.")
     var window: Int?
     @Option(help: "State order of LSSL.")
     var order: Int?
+    @Option(help: "TransNormer's kind of norm-attention and diag-attention.")
+    var variant: TransNormerVariant?
 
     var configuration: MixerConfiguration {
         MixerConfiguration(
-            mixer, heads: heads, expandKey: expandKey, expandValue: expandValue, convolution: convolution, window: window, order: order)
+            mixer, heads: heads, expandKey: expandKey, expandValue: expandValue, convolution: convolution, window: window, order: order,
+            variant: variant)
     }
 }

@@ -40,6 +40,11 @@ let linearAttentionOperators: [FixtureOperator] = [
             initialNormalizer: try inputs.optional("zstate"), mode: mode)
         return ["o": result.output, "state": result.state, "zstate": result.normalizer]
     },
+    inEveryMode("lightnet") { inputs, mode in
+        let result: (output: Tensor, state: AdditiveState) = additiveRecurrence(
+            q: try inputs.tensor("q").silu(), keyLogits: try inputs.tensor("k"), v: try inputs.tensor("v"), mode: mode)
+        return ["o": result.output, "state": result.state.memory, "z_last": result.state.logMass]
+    },
 ]
 
 /// The operator as it is by default, step by step, in chunks that leave a ragged end, and in one piece.
