@@ -6,7 +6,9 @@ public enum ExperimentCatalogue {
     public static let all: [any Experiment.Type] = [
         DeltaNetExperiment.self,
         GatedLinearAttentionExperiment.self,
+        LightNetExperiment.self,
         LSSLExperiment.self,
+        TransNormerExperiment.self,
     ]
 
     public static var slugs: [String] { all.map { $0.slug } }

@@ -10,11 +10,11 @@ struct SmokeTests {
     /// The experiments read their data through `$LINNET_DATA`; the tests fall back to the shared copies.
     private static let hasData: Bool = {
         if ProcessInfo.processInfo.environment["LINNET_DATA"] == nil { setenv("LINNET_DATA", TestPaths.data.path, 1) }
-        return ["tinyshakespeare", "fsdd", "mnist"].allSatisfy { (try? DataDirectory.standard.locate($0)) != nil }
+        return ["tinyshakespeare", "fsdd", "mnist", "cifar10-jpeg"].allSatisfy { (try? DataDirectory.standard.locate($0)) != nil }
     }()
 
     @Test(
-        .enabled(if: hasData, "needs tinyshakespeare, fsdd and mnist in $LINNET_DATA or ../shared/data"),
+        .enabled(if: hasData, "needs tinyshakespeare, fsdd, mnist and cifar10-jpeg in $LINNET_DATA or ../shared/data"),
         arguments: ExperimentCatalogue.slugs)
     func gatesHold(slug: String) async throws {
         let report: Report = try await ExperimentCatalogue.experiment(slug).report(.smoke, context: ExperimentContext(seeds: [0]))

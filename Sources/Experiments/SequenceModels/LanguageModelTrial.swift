@@ -17,10 +17,34 @@ struct LanguageModelTrial {
         on source: Source, steps: Int, learningRate: Double, seed: UInt64, context: ExperimentContext,
         loss: ((LanguageModel, Source.Batch) -> Tensor)
     ) throws -> (model: LanguageModel, curve: Measurements.Curve) where Source.Batch == TokenBatch {
+        let settings: TrialTraining = TrialTraining(steps: steps, learningRate: learningRate, seed: seed)
+        return try settings.train(name, on: source, context: context, loss: loss) { try LanguageModel(configuration) }
+    }
+
+    /// Trains by the cross-entropy of the batches' targets.
+    func train(
+        on source: some BatchSource<TokenBatch>, steps: Int, learningRate: Double, seed: UInt64, context: ExperimentContext
+    ) throws -> (model: LanguageModel, curve: Measurements.Curve) {
+        try train(on: source, steps: steps, learningRate: learningRate, seed: seed, context: context) { $0.loss($1) }
+    }
+}
+
+/// How the language models of a comparison are trained, whatever they are made of.
+struct TrialTraining {
+    var steps: Int
+    var learningRate: Double
+    var seed: UInt64
+
+    /// Makes a model from the seed and trains it on a source of token batches.
+    /// - Returns: the model and its training loss, thinned to about 50 points.
+    func train<Model: CausalLanguageModel, Source: BatchSource<TokenBatch>>(
+        _ name: String, on source: Source, context: ExperimentContext, loss: (Model, TokenBatch) -> Tensor = { $0.loss($1) },
+        make: () throws -> Model
+    ) throws -> (model: Model, curve: Measurements.Curve) {
         try context.checkCancellation()
         context.progress("\(name), seed \(seed): \(steps) steps")
         seedEverything(seed)
-        let model: LanguageModel = try LanguageModel(configuration)
+        let model: Model = try make()
         let trainer: TrainerConfiguration = try TrainerConfiguration(
             steps: steps, schedule: .warmUpCosine(warmUp: steps / 20, finalFraction: 0.1), checkpointMinutes: nil, seed: seed)
         let optimizer: AdamW = try AdamW(
@@ -33,13 +57,6 @@ struct LanguageModelTrial {
             ).run()
         }
         return (model, Measurements.Curve(method: name, losses: result.losses, seed: seed))
-    }
-
-    /// Trains by the cross-entropy of the batches' targets.
-    func train(
-        on source: some BatchSource<TokenBatch>, steps: Int, learningRate: Double, seed: UInt64, context: ExperimentContext
-    ) throws -> (model: LanguageModel, curve: Measurements.Curve) {
-        try train(on: source, steps: steps, learningRate: learningRate, seed: seed, context: context) { $0.loss($1) }
     }
 }
 
@@ -55,12 +72,12 @@ extension LanguageModelConfiguration {
     }
 }
 
-extension LanguageModel {
+extension CausalLanguageModel {
     /// Largest difference between the chunkwise and the recurrent form's logits, relative to the largest logit.
     func formDisagreement(on batch: TokenBatch) -> Double {
         train(false)
         return noGrad {
-            let tokens: Tensor = batch.tensors(device: embedding.weight.device).tokens
+            let tokens: Tensor = batch.tensors(device: device).tokens
             let chunked: Tensor = self(tokens, mode: .chunkwise(16))
             let recurrent: Tensor = self(tokens, mode: .recurrent)
             return ((chunked - recurrent).abs().max() / recurrent.abs().max()).item(Double.self)
