@@ -9,11 +9,13 @@ public enum ExperimentCatalogue {
         GatedLinearAttentionExperiment.self,
         HyperZZWExperiment.self,
         LigerExperiment.self,
+        LightNetExperiment.self,
         LiTExperiment.self,
         LSSLExperiment.self,
         MixtureOfMemoriesExperiment.self,
         SMambaExperiment.self,
         SMETimesExperiment.self,
+        TransNormerExperiment.self,
     ]
 
     public static var slugs: [String] { all.map { $0.slug } }

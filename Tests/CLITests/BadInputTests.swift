@@ -44,6 +44,25 @@ struct BadInputTests {
 
     @Test func anUnknownMixer() throws { #expect(try complaint(about: Data(Self.text.utf8), ["--mixer", "magic"]).contains("magic")) }
 
+    @Test func anUnknownVariant() throws {
+        #expect(try complaint(about: Data(Self.text.utf8), ["--mixer", "norm-attention", "--variant", "t3"]).contains("t3"))
+    }
+
+    @Test(arguments: ["norm-attention", "diag-attention", "scaled-linear", "lightnet"]) func mixersHaveNames(mixer: String) throws {
+        try TestPaths.withTemporaryFolder { folder in
+            try Data(Self.text.utf8).write(to: folder.appendingPathComponent("text.txt"))
+            let result: LinnetResult = try train(["--mixer", mixer, "--variant", "t2"], in: folder)
+            #expect(result.status == 0, "\(result.errors)")
+            let generated: LinnetResult = try LinnetProcess.run("generate", "--model", "run", "--prompt", "To", "--tokens", "5", in: folder)
+            #expect(generated.status == 0, "\(generated.errors)")
+        }
+    }
+
+    @Test func anOddHeadForPositions() throws {
+        #expect(
+            try complaint(about: Data(Self.text.utf8), ["--mixer", "norm-attention", "--heads", "16"]).contains("needs an even key width"))
+    }
+
     @Test func aMissingFile() throws {
         try TestPaths.withTemporaryFolder { folder in
             let result: LinnetResult = try train([], in: folder)

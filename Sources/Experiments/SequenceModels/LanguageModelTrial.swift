@@ -25,21 +25,41 @@ struct LanguageModelTrial {
         on source: Source, steps: Int, learningRate: Double, seed: UInt64, context: ExperimentContext,
         loss: ((LanguageModel, Source.Batch) -> Tensor)
     ) throws -> (model: LanguageModel, curve: Measurements.Curve) where Source.Batch == TokenBatch {
+        let settings: TrialTraining = TrialTraining(steps: steps, learningRate: learningRate, seed: seed)
+        return try settings.train(name, on: source, context: context, loss: loss) { try LanguageModel(configuration) }
+    }
+
+    /// Trains by the cross-entropy of the batches' targets.
+    func train(
+        on source: some BatchSource<TokenBatch>, steps: Int, learningRate: Double, seed: UInt64, context: ExperimentContext
+    ) throws -> (model: LanguageModel, curve: Measurements.Curve) {
+        try train(on: source, steps: steps, learningRate: learningRate, seed: seed, context: context) { $0.loss($1) }
+    }
+}
+
+/// How the language models of a comparison are trained, whatever they are made of.
+struct TrialTraining {
+    var steps: Int
+    var learningRate: Double
+    var seed: UInt64
+
+    /// Makes a model from the seed and trains it on a source of token batches.
+    /// - Returns: the model and its training loss, thinned to about 50 points.
+    func train<Model: CausalLanguageModel, Source: BatchSource<TokenBatch>>(
+        _ name: String, on source: Source, context: ExperimentContext, loss: (Model, TokenBatch) -> Tensor = { $0.loss($1) },
+        make: () throws -> Model
+    ) throws -> (model: Model, curve: Measurements.Curve) {
         try context.checkCancellation()
         context.progress("\(name), seed \(seed): \(steps) steps")
         seedEverything(seed)
-        let model: LanguageModel = try LanguageModel(configuration)
-        let curve: Measurements.Curve = try Self.optimize(
-            model, named: name, on: source, steps: steps, learningRate: learningRate, seed: seed
-        ) { loss(model, $0) }
-        return (model, curve)
+        let model: Model = try make()
+        return (model, try optimize(model, named: name, on: source) { loss(model, $0) })
     }
 
     /// Trains the parameters of any model that are not frozen.
     /// - Returns: its training loss, thinned to about 50 points.
-    static func optimize<Source: BatchSource>(
-        _ model: Module, named name: String, on source: Source, steps: Int, learningRate: Double, seed: UInt64,
-        loss: (Source.Batch) -> Tensor
+    func optimize<Source: BatchSource>(
+        _ model: Module, named name: String, on source: Source, loss: (Source.Batch) -> Tensor
     ) throws -> Measurements.Curve {
         let trainer: TrainerConfiguration = try TrainerConfiguration(
             steps: steps, schedule: .warmUpCosine(warmUp: steps / 20, finalFraction: 0.1), checkpointMinutes: nil, seed: seed)
@@ -51,13 +71,6 @@ struct LanguageModelTrial {
                 .run()
         }
         return Measurements.Curve(method: name, losses: result.losses, seed: seed)
-    }
-
-    /// Trains by the cross-entropy of the batches' targets.
-    func train(
-        on source: some BatchSource<TokenBatch>, steps: Int, learningRate: Double, seed: UInt64, context: ExperimentContext
-    ) throws -> (model: LanguageModel, curve: Measurements.Curve) {
-        try train(on: source, steps: steps, learningRate: learningRate, seed: seed, context: context) { $0.loss($1) }
     }
 }
 

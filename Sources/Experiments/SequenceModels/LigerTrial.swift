@@ -112,8 +112,8 @@ struct LigerTrial {
         let steps: Int = steps ?? setting.tuningSteps
         context.progress("\(name), seed \(seed): \(steps) steps")
         measurements.record(
-            curve: try LanguageModelTrial.optimize(
-                student, named: name, on: source, steps: steps, learningRate: Self.learningRate, seed: seed, loss: loss))
+            curve: try TrialTraining(steps: steps, learningRate: Self.learningRate, seed: seed)
+                .optimize(student, named: name, on: source, loss: loss))
     }
 
     // MARK: Identities

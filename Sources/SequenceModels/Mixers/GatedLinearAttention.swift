@@ -114,15 +114,34 @@ public final class GatedLinearAttention: Module, SequenceMixer {
     }
 
     public func callAsFunction(_ x: Tensor, mask: Tensor?, state: inout MixerState?, mode: MixerMode?) -> Tensor {
+        let signals: Signals = signals(x, mask: mask, state: &state)
+        let (output, memory): (Tensor, Tensor) = gatedLinearAttention(
+            q: signals.query, k: signals.key, v: signals.value, logGate: signals.logGate, initialState: state?.memory, mask: mask,
+            mode: mode)
+        state?.advance(memory: memory, by: x.dim(1))
+        return finished(output, from: x)
+    }
+
+    /// What the memory of tokens is written, faded and read with, `[B, T, H, ·]` each.
+    struct Signals {
+        var query: Tensor
+        var key: Tensor
+        var value: Tensor
+        var logGate: Tensor
+    }
+
+    /// The signals of tokens `[B, T, D]`, continuing from a state's convolution tails and replacing them.
+    func signals(_ x: Tensor, mask: Tensor?, state: inout MixerState?) -> Signals {
         let projected: QueryKeyValue = QueryKeyValue(query: queryProjection(x), key: keyProjection(x), value: valueProjection(x))
             .convolved(by: convolutions, state: &state, mask: mask)
         let features: Activation = configuration.featureMap ?? .identity
-        let (output, memory): (Tensor, Tensor) = gatedLinearAttention(
-            q: features(projected.query).splitHeads(configuration.heads), k: shared(features(projected.key)), v: shared(projected.value),
-            logGate: shared(logDecays(x)), initialState: state?.memory, mask: mask, mode: mode)
-        state?.advance(memory: memory, by: x.dim(1))
-        return outputProjection(normalized(output, from: x).joinedHeads())
+        return Signals(
+            query: features(projected.query).splitHeads(configuration.heads), key: shared(features(projected.key)),
+            value: shared(projected.value), logGate: shared(logDecays(x)))
     }
+
+    /// What was read from the memory, `[B, T, H, V]`, normalised, gated by the tokens and projected.
+    func finished(_ output: Tensor, from x: Tensor) -> Tensor { outputProjection(normalized(output, from: x).joinedHeads()) }
 
     /// The logarithms of the decays that the tokens `[B, T, D]` ask for, `[B, T, ·]`, at most 0.
     public func logDecays(_ x: Tensor) -> Tensor {

@@ -61,20 +61,12 @@ public final class LanguageModel: Module, CausalLanguageModel {
     public func hidden(
         embedded: Tensor, mask: Tensor? = nil, state: inout LanguageModelState?, mode: MixerMode? = nil
     ) -> Tensor {
-        var x: Tensor = embedded
-        for (index, block) in blocks.enumerated() {
-            var layerState: MixerState? = state?.layers[index]
-            x = block(x, mask: mask, state: &layerState, mode: mode)
-            if let layerState { state?.layers[index] = layerState }
-        }
-        return norm(x)
+        norm(blocks(embedded, mask: mask, state: &state, mode: mode))
     }
 
     /// Next-token logits `[B, V]` of one token a row, `[B]`.
     public func step(_ token: Tensor, state: inout LanguageModelState) -> Tensor {
-        var x: Tensor = embedding(token)
-        for (index, block) in blocks.enumerated() { x = block.step(x, state: &state.layers[index]) }
-        return logits(norm(x))
+        logits(norm(blocks.step(embedding(token), state: &state)))
     }
 
     private func logits(_ hidden: Tensor) -> Tensor {
@@ -83,13 +75,8 @@ public final class LanguageModel: Module, CausalLanguageModel {
     }
 
     /// The state before the first token.
-    public func initialState(batch: Int) -> LanguageModelState {
-        let weight: Tensor = embedding.weight
-        return LanguageModelState(layers: blocks.map { $0.mixer.initialState(batch: batch, dtype: weight.dtype, device: weight.device) })
-    }
+    public func initialState(batch: Int) -> LanguageModelState { blocks.initialState(batch: batch, like: embedding.weight) }
 
     /// Bytes of the state after `length` tokens.
-    public func stateBytes(batch: Int, length: Int) -> Int {
-        blocks.reduce(0) { $0 + $1.mixer.stateBytes(batch: batch, length: length) }
-    }
+    public func stateBytes(batch: Int, length: Int) -> Int { blocks.stateBytes(batch: batch, length: length) }
 }

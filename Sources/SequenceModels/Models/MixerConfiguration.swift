@@ -11,9 +11,10 @@ public struct MixerConfiguration: Codable, Sendable, Equatable {
     public var expandValue: Double?
     /// Width of the short causal convolution before the mixer, or of the depth-wise one beside simplified linear attention; 0 leaves it out.
     public var convolution: Int?
-    /// Keys that a token sees, itself included (softmax attention, Liger).
+    /// Keys that a token sees, itself included (softmax attention, Liger), or steps in a block (`diag-attention`).
     public var window: Int?
-    /// Rotary position embedding (softmax and linear attention, retention).
+    /// Rotary position embedding (softmax and linear attention, retention), LRPE (TransNormer's mixers and their baseline), or for LightNet
+    /// rotary embedding in place of its own positions with `true` and no positions with `false`.
     public var rotary: Bool?
     /// State order N (LSSL, Mamba).
     public var order: Int?
@@ -27,11 +28,14 @@ public struct MixerConfiguration: Codable, Sendable, Equatable {
     public var sharedMemory: Bool?
     /// How a memory is written (MoM).
     public var memoryBackend: MemoryBackendKind?
+    /// Which of TransNormer's two kinds (`norm-attention`, `diag-attention`).
+    public var variant: TransNormerVariant?
 
     public init(
         _ kind: MixerKind, heads: Int = 4, expandKey: Double? = nil, expandValue: Double? = nil, convolution: Int? = nil,
         window: Int? = nil, rotary: Bool? = nil, order: Int? = nil, outputGate: Bool? = nil, memories: Int? = nil,
-        activeMemories: Int? = nil, sharedMemory: Bool? = nil, memoryBackend: MemoryBackendKind? = nil
+        activeMemories: Int? = nil, sharedMemory: Bool? = nil, memoryBackend: MemoryBackendKind? = nil,
+        variant: TransNormerVariant? = nil
     ) {
         self.kind = kind
         self.heads = heads
@@ -46,6 +50,7 @@ public struct MixerConfiguration: Codable, Sendable, Equatable {
         self.activeMemories = activeMemories
         self.sharedMemory = sharedMemory
         self.memoryBackend = memoryBackend
+        self.variant = variant
     }
 }
 
@@ -64,4 +69,8 @@ public enum MixerKind: String, Codable, Sendable, CaseIterable {
     case retention
     /// ``SimplifiedLinearAttention``, which is not causal: for classifiers, not for language models.
     case simplifiedLinear = "simplified-linear"
+    case normAttention = "norm-attention"
+    case diagAttention = "diag-attention"
+    case scaledLinear = "scaled-linear"
+    case lightnet
 }

@@ -53,8 +53,24 @@ extension MixerConfiguration {
                 rotaryTheta: rotary ?? true ? 10_000 : nil, convolutionWidth: width(default: nil))
         case .simplifiedLinear:
             return SimplifiedLinearAttention(dimensions: dimensions, heads: heads, kernel: width(default: 5).map { Pair(1, $0) })
+        case .normAttention:
+            return NormAttention(
+                dimensions: dimensions, heads: heads, featureMap: (variant ?? .t1).featureMap, position: position(dimensions))
+        case .diagAttention:
+            return DiagAttention(
+                dimensions: dimensions, heads: heads, block: window ?? 64, activation: (variant ?? .t1).blockActivation,
+                position: position(dimensions))
+        case .scaledLinear:
+            return ScaledLinearAttention(dimensions: dimensions, heads: heads, position: position(dimensions))
+        case .lightnet:
+            return LightNetAttention(
+                LightNetConfiguration(
+                    dimensions: dimensions, heads: heads, expandKey: expandKey ?? 1,
+                    position: rotary.map { $0 ? .rotary : .none } ?? .multiDimensional))
         }
     }
+
+    private func position(_ dimensions: Int) -> LRPE? { rotary ?? true ? LRPE(dimensions / heads) : nil }
 
     private func width(default standard: Int?) -> Int? {
         guard let convolution else { return standard }
@@ -65,6 +81,17 @@ extension MixerConfiguration {
     private func headWidth(_ expansion: Double?, _ dimensions: Int) -> Int { Int(Double(dimensions) * (expansion ?? 1)) / heads }
 
     private var keyExpansion: Double { expandKey ?? (kind == .gla ? 0.5 : 1) }
+
+    private var rotates: Bool {
+        switch kind {
+        case .softmax, .linear, .retention, .liger, .normAttention, .diagAttention, .scaledLinear: rotary ?? true
+        case .lightnet: rotary ?? false
+        case .gla, .deltanet, .gatedDeltanet, .hgrn, .mom, .lssl, .mamba, .simplifiedLinear: false
+        }
+    }
+
+    /// Whether the keys that are rotated have ``expandKey`` times the model's width.
+    private var expandsRotatedKeys: Bool { [.linear, .retention, .lightnet].contains(kind) }
 
     private func validate(dimensions: Int) throws {
         if heads < 1 { throw ConfigurationError("mixer.heads is \(heads); it has to be at least 1") }
@@ -88,8 +115,7 @@ extension MixerConfiguration {
         if kind == .simplifiedLinear, let convolution, convolution != 0, convolution % 2 == 0 {
             throw ConfigurationError("mixer.convolution is \(convolution); simplified linear attention needs an odd width, or 0 for none")
         }
-        let rotates: Bool = [.softmax, .linear, .retention, .liger].contains(kind) && rotary ?? true
-        if rotates, Int(Double(dimensions) * ([.softmax, .liger].contains(kind) ? 1 : keyExpansion)) / heads % 2 != 0 {
+        if rotates, Int(Double(dimensions) * (expandsRotatedKeys ? keyExpansion : 1)) / heads % 2 != 0 {
             throw ConfigurationError(
                 "rotary embedding needs an even key width per head; \(dimensions) dimensions and \(heads) heads do not give one")
         }

@@ -2,7 +2,7 @@ import NN
 import Torch
 
 /// A pre-norm residual block: `x += mixer(norm(x)); x += feedForward(norm(x))`.
-public final class SequenceBlock: Module {
+public final class SequenceBlock: Module, MixerBlock {
     @ModuleInfo(key: "mixer_norm") public var mixerNorm: RMSNorm
     @ModuleInfo public var mixer: any SequenceMixer
     @ModuleInfo(key: "feed_forward_norm") public var feedForwardNorm: RMSNorm

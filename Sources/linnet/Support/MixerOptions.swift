@@ -3,6 +3,7 @@ import SequenceModels
 
 extension MixerKind: ExpressibleByArgument {}
 extension MemoryBackendKind: ExpressibleByArgument {}
+extension TransNormerVariant: ExpressibleByArgument {}
 
 /// The flags that choose a sequence mixer.
 struct MixerOptions: ParsableArguments {
@@ -16,7 +17,7 @@ struct MixerOptions: ParsableArguments {
     var expandValue: Double?
     @Option(help: "Width of the short convolution before the mixer; 0 leaves it out.")
     var convolution: Int?
-    @Option(help: "Keys that softmax attention sees.")
+    @Option(help: "Keys that softmax attention sees, or steps in a block of diag-attention.")
     var window: Int?
     @Option(help: "State order of LSSL and Mamba.")
     var order: Int?
@@ -26,10 +27,12 @@ struct MixerOptions: ParsableArguments {
     var activeMemories: Int?
     @Option(name: .customLong("memory-backend"), help: "How a memory of MoM is written.")
     var memoryBackend: MemoryBackendKind?
+    @Option(help: "TransNormer's kind of norm-attention and diag-attention.")
+    var variant: TransNormerVariant?
 
     var configuration: MixerConfiguration {
         MixerConfiguration(
             mixer, heads: heads, expandKey: expandKey, expandValue: expandValue, convolution: convolution, window: window, order: order,
-            memories: memories, activeMemories: activeMemories, memoryBackend: memoryBackend)
+            memories: memories, activeMemories: activeMemories, memoryBackend: memoryBackend, variant: variant)
     }
 }

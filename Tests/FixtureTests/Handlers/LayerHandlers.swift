@@ -65,6 +65,17 @@ let layerOperators: [FixtureOperator] = [
         let routing: MemoryRouting = layer.router(x)
         return ["y": output, "router_logits": routing.logits, "selected": routing.indices]
     },
+    inEveryMode("layer_lightnet") { inputs, mode in
+        let weights: LayerWeights = try LayerWeights(inputs)
+        let (width, keys): (Int, Int) = (try weights.inputs(of: "q_proj.weight"), try weights.outputs(of: "q_proj.weight"))
+        // The one file's expand_ratio, which no shape tells: key channels of a head.
+        let headKeys: Int = 16
+        let layer: LightNetAttention = LightNetAttention(
+            LightNetConfiguration(
+                dimensions: width, heads: keys / headKeys, expandKey: Double(keys) / Double(width), position: .none,
+                gateRank: try weights.outputs(of: "g_proj.0.weight")))
+        return ["y": try weights.placed(in: layer, inputs)(try inputs.tensor("x"), mode: mode)]
+    },
 ]
 
 /// The tensors `in.w.*` of a layer's fixture.

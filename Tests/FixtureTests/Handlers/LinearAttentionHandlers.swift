@@ -58,6 +58,11 @@ let linearAttentionOperators: [FixtureOperator] = [
             initialState: try inputs.optional("state"), mode: mode)
         return ["y": result.output, "state": result.state]
     },
+    inEveryMode("lightnet") { inputs, mode in
+        let result: (output: Tensor, state: AdditiveState) = additiveRecurrence(
+            q: try inputs.tensor("q").silu(), keyLogits: try inputs.tensor("k"), v: try inputs.tensor("v"), mode: mode)
+        return ["o": result.output, "state": result.state.memory, "z_last": result.state.logMass]
+    },
 ]
 
 /// The operator as it is by default, step by step, in chunks that leave a ragged end, and in one piece.

@@ -77,7 +77,45 @@ import Torch
             SimplifiedLinearAttention(dimensions: 12, heads: 6, kernel: nil)
         },
         .init("full softmax attention", dimensions: 12, modes: []) { FullSoftmaxAttention(dimensions: 12, heads: 3) },
+        .init("norm attention", dimensions: 12) { NormAttention(dimensions: 12, heads: 3) },
+        .init("norm attention, 1 + elu, positions", dimensions: 12) {
+            NormAttention(dimensions: 12, heads: 2, featureMap: .eluPlusOne, position: lrpe(6))
+        },
+        .init("norm attention of all steps", dimensions: 12) {
+            NormAttention(dimensions: 12, heads: 2, position: lrpe(6), causal: false)
+        },
+        .init("diagonal attention, relu, positions", dimensions: 12) {
+            DiagAttention(dimensions: 12, heads: 2, block: 5, position: lrpe(6))
+        },
+        .init("diagonal attention, softmax", dimensions: 12) {
+            DiagAttention(dimensions: 12, heads: 3, block: 8, activation: .softmax)
+        },
+        .init("scaled linear attention", dimensions: 12) { ScaledLinearAttention(dimensions: 12, heads: 3) },
+        .init("scaled linear attention, positions", dimensions: 12) {
+            ScaledLinearAttention(dimensions: 12, heads: 2, position: lrpe(6))
+        },
+        .init("light net", dimensions: 12) { LightNetAttention(.init(dimensions: 12, heads: 2)) },
+        .init("light net, trained rates, sigmoid gate, initial mass", dimensions: 12) {
+            LightNetAttention(
+                .init(
+                    dimensions: 12, heads: 3, expandKey: 0.5, position: .learnedMultiDimensional, gateRank: 5, gate: .sigmoid,
+                    normGroups: 3,
+                    initialMass: true))
+        },
+        .init("light net, rotary", dimensions: 12) { LightNetAttention(.init(dimensions: 12, heads: 2, position: .rotary)) },
+        .init("light net of all steps", dimensions: 12) {
+            LightNetAttention(.init(dimensions: 12, heads: 2, causal: false, initialMass: true))
+        },
+        .init("one scan", dimensions: 16) {
+            multiScan(GatedLinearAttention(.init(dimensions: 16, heads: 2, gateLowRank: 4)), directions: 1)
+        },
+        .init("two scans", dimensions: 16) {
+            multiScan(GatedLinearAttention(.init(dimensions: 16, heads: 2, gateLowRank: 4)), directions: 2)
+        },
     ]
+
+    /// Positions whose reflection is the same on every call.
+    private static func lrpe(_ dimensions: Int) -> LRPE { LRPE(dimensions, generator: RandomGenerator(seed: 6, device: .cpu)) }
 
     @Test(arguments: mixers) func conforms(_ mixer: SequenceMixerConformance) throws { try mixer.checkAll() }
 

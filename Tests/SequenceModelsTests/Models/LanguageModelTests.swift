@@ -36,7 +36,7 @@ struct LanguageModelTests {
     }
 
     @Test func recurrentStatesDoNotGrow() throws {
-        for kind in [MixerKind.gla, .deltanet, .linear, .mamba, .retention, .lssl] {
+        for kind in MixerKind.allCases where ![.softmax, .liger, .simplifiedLinear].contains(kind) {
             let model: LanguageModel = try model(kind)
             #expect(model.stateBytes(batch: 1, length: 10) == model.stateBytes(batch: 1, length: 10_000), "\(kind)")
         }

@@ -1,0 +1,40 @@
+import NN
+import Torch
+
+/// A layer of a decoder: a residual block around a mixer.
+public protocol MixerBlock: Module {
+    var mixer: any SequenceMixer { get }
+
+    /// `[B, T, D]` to the same, continuing from and updating `state` where there is one.
+    func callAsFunction(_ x: Tensor, mask: Tensor?, state: inout MixerState?, mode: MixerMode?) -> Tensor
+
+    /// One token, `[B, D]` to the same.
+    func step(_ x: Tensor, state: inout MixerState) -> Tensor
+}
+
+extension Array where Element: MixerBlock {
+    /// `[B, T, D]` through all layers, each with its own state.
+    func callAsFunction(_ x: Tensor, mask: Tensor?, state: inout LanguageModelState?, mode: MixerMode?) -> Tensor {
+        var x: Tensor = x
+        for (index, block) in enumerated() {
+            var layerState: MixerState? = state?.layers[index]
+            x = block(x, mask: mask, state: &layerState, mode: mode)
+            if let layerState { state?.layers[index] = layerState }
+        }
+        return x
+    }
+
+    /// One token, `[B, D]`, through all layers.
+    func step(_ x: Tensor, state: inout LanguageModelState) -> Tensor {
+        var x: Tensor = x
+        for (index, block) in enumerated() { x = block.step(x, state: &state.layers[index]) }
+        return x
+    }
+
+    /// The layers' states before the first token, for activations of `weight`'s type and device.
+    func initialState(batch: Int, like weight: Tensor) -> LanguageModelState {
+        LanguageModelState(layers: map { $0.mixer.initialState(batch: batch, dtype: weight.dtype, device: weight.device) })
+    }
+
+    func stateBytes(batch: Int, length: Int) -> Int { reduce(0) { $0 + $1.mixer.stateBytes(batch: batch, length: length) } }
+}
