@@ -53,7 +53,7 @@ struct LinearizeTests {
 
     @Test func aKilledRunContinuesToTheSameModel() throws {
         try withTeacher { folder in
-            let settings: [String] = ["--model", "teacher", "--steps", "300", "--checkpoint-every", "10", "--keep-adapters"]
+            let settings: [String] = ["--model", "teacher", "--steps", "80", "--checkpoint-every", "5", "--keep-adapters"]
             let unbroken: LinnetResult = try linearize(settings + ["--out", "unbroken"], in: folder).finish()
             #expect(unbroken.status == 0, "\(unbroken.errors)")
             let victim: LinnetProcess = try linearize(settings + ["--out", "killed"], in: folder)

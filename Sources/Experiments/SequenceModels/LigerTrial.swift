@@ -27,7 +27,7 @@ struct LigerSetting {
             (dimensions, layers, length, slots, steps, validationLimit) = (32, 2, 32, 4, 4, 1000)
             (rows, window) = (4, 8)
         case .small:
-            (dimensions, layers, length, slots, steps, validationLimit) = (96, 4, 128, 24, 1000, 40_000)
+            (dimensions, layers, length, slots, steps, validationLimit) = (96, 4, 128, 16, 800, 40_000)
         case .full:
             data = "wikitext-2"
             (dimensions, layers, length, slots, steps, validationLimit) = (512, 8, 256, 64, 15_000, nil)
