@@ -63,6 +63,15 @@ struct BadInputTests {
             try complaint(about: Data(Self.text.utf8), ["--mixer", "norm-attention", "--heads", "16"]).contains("needs an even key width"))
     }
 
+    @Test func moreActiveMemoriesThanThereAre() throws {
+        let flags: [String] = ["--mixer", "mom", "--memories", "2", "--active-memories", "3"]
+        #expect(try complaint(about: Data(Self.text.utf8), flags).contains("cannot go to 3 of 2 memories"))
+    }
+
+    @Test func anUnknownMemoryBackend() throws {
+        #expect(try complaint(about: Data(Self.text.utf8), ["--mixer", "mom", "--memory-backend", "magic"]).contains("magic"))
+    }
+
     @Test func aMissingFile() throws {
         try TestPaths.withTemporaryFolder { folder in
             let result: LinnetResult = try train([], in: folder)

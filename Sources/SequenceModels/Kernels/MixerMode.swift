@@ -10,7 +10,7 @@ public enum MixerMode: Sendable, Hashable {
     /// Sequences up to this length run recurrently when no mode is given.
     public static let longestRecurrence: Int = 8
 
-    /// Chunk length when no mode is given: on a CPU at least as fast as 16 and 64 for heads of 32 and 64 channels.
+    /// Longest chunk when no mode is given (sequences are cut into equal ones): on a CPU at least as fast as 16 and 64 for heads of 32 and 64 channels.
     public static let defaultChunk: Int = 32
 
     /// The chunk length for a sequence of `length` steps, or nil for the recurrence. Traps for a chunk below 1.
@@ -21,7 +21,10 @@ public enum MixerMode: Sendable, Hashable {
         case .chunkwise(let chunk):
             precondition(chunk > 0, "a chunk needs at least one step, not \(chunk)")
             return min(chunk, length)
-        case nil: return length <= longestRecurrence ? nil : min(defaultChunk, length)
+        case nil:
+            if length <= longestRecurrence { return nil }
+            let chunks: Int = (length + defaultChunk - 1) / defaultChunk
+            return (length + chunks - 1) / chunks
         }
     }
 }

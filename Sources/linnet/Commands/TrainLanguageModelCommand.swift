@@ -15,6 +15,7 @@ struct TrainLanguageModelCommand: AsyncParsableCommand {
               linnet train lm --text shakespeare.txt --mixer gla --out runs/gla
               linnet train lm --text a.txt --text b.txt --tokenizer bpe:4096 --mixer deltanet --hybrid window:2:64 --out runs/hybrid
               linnet train lm --text shakespeare.txt --mixer softmax --format llama --out runs/llama
+              linnet train lm --text shakespeare.txt --mixer mom --memories 8 --active-memories 2 --memory-backend delta --out runs/mom
               linnet train lm --recipe recipe.yaml --steps 2000 --out runs/long --resume
             """)
 

@@ -102,6 +102,8 @@ import Torch
         #expect(MixerMode.chunk(for: nil, length: MixerMode.longestRecurrence) == nil)
         #expect(MixerMode.chunk(for: nil, length: 9) == 9)
         #expect(MixerMode.chunk(for: nil, length: 1000) == MixerMode.defaultChunk)
+        // Two equal chunks, not one of 32 and one of 1 padded to 32.
+        #expect(MixerMode.chunk(for: nil, length: 33) == 17)
         #expect(MixerMode.chunk(for: .chunkwise(16), length: 5) == 5)
         #expect(MixerMode.chunk(for: .parallel, length: 300) == 300)
     }
