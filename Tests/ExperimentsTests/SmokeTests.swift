@@ -10,7 +10,8 @@ struct SmokeTests {
     /// The experiments read their data through `$LINNET_DATA`; the tests fall back to the shared copies.
     private static let hasData: Bool = {
         if ProcessInfo.processInfo.environment["LINNET_DATA"] == nil { setenv("LINNET_DATA", TestPaths.data.path, 1) }
-        return ["tinyshakespeare", "fsdd", "mnist", "ett", "exchange_rate", "wikitext-2"].allSatisfy { (try? DataDirectory.standard.locate($0)) != nil }
+        let names: [String] = ["tinyshakespeare", "fsdd", "mnist", "ett", "exchange_rate", "wikitext-2"]
+        return names.allSatisfy { (try? DataDirectory.standard.locate($0)) != nil }
     }()
 
     @Test(
