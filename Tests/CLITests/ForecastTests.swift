@@ -67,7 +67,7 @@ struct ForecastTests {
 
     @Test func anInterruptedRunContinuesToTheSameModel() throws {
         try withSeries { folder in
-            let options: [String] = ["--horizon", "6", "--checkpoint-every", "10", "--steps", "400"]
+            let options: [String] = ["--horizon", "6", "--checkpoint-every", "10", "--steps", "150"]
             #expect(try train(options + ["--out", "unbroken"], in: folder).status == 0)
             let run: LinnetProcess = try LinnetProcess(
                 ["forecast", "train", "--data", "series.csv", "--out", "run"] + Self.small + options, in: folder)

@@ -57,11 +57,11 @@ public struct SeriesCalendar: Sendable, Equatable {
     private static func interval(_ dates: [SeriesDate]) -> Interval? {
         guard dates.count > 1 else { return nil }
         let pairs = zip(dates, dates.dropFirst())
-        let seconds: Int = dates[1].seconds - dates[0].seconds
-        if seconds > 0, pairs.allSatisfy({ $1.seconds - $0.seconds == seconds }) { return .seconds(seconds) }
+        // Months first: two quarters in a row may have the same number of days.
         let months: Int = dates[1].months - dates[0].months
-        let steady: Bool = pairs.allSatisfy { $1.months - $0.months == months && $0.inMonth($1.months) == $1 }
-        return months > 0 && steady ? .months(months) : nil
+        if months > 0, pairs.allSatisfy({ $1.months - $0.months == months && $0.inMonth($1.months) == $1 }) { return .months(months) }
+        let seconds: Int = dates[1].seconds - dates[0].seconds
+        return seconds > 0 && pairs.allSatisfy { $1.seconds - $0.seconds == seconds } ? .seconds(seconds) : nil
     }
 
     private static func parts(_ dates: [SeriesDate], _ interval: Interval?) -> [Part] {
@@ -132,7 +132,9 @@ private struct Layout: Sendable, Equatable {
     func write(_ date: SeriesDate) -> String {
         let values: [Int] = [date.year, date.month, date.day, date.hour, date.minute, date.second]
         var text: String = separators[0]
-        for (index, width) in widths.enumerated() {
+        for index in widths.indices {
+            // A column whose months have one digit does not pad its days either, whether or not it shows a short one.
+            let width: Int = index == 2 ? min(widths[1], widths[2]) : widths[index]
             let digits: String = String(values[index])
             text += String(repeating: "0", count: max(0, width - digits.count)) + digits + separators[index + 1]
         }

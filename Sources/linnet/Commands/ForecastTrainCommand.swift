@@ -20,7 +20,8 @@ struct ForecastTrainCommand: AsyncParsableCommand {
               linnet forecast train --data sales.csv --model dlinear --lookback 60 --horizon 7 --horizon 30 --out runs/sales
               linnet forecast train --data ETTh1 --model smetimes --lookback 336 --backbone runs/bytes --out runs/small --resume
 
-            The backbone of smetimes is a language model: linnet train lm --text book.txt --tokenizer byte --mixer softmax --out runs/bytes
+            smetimes has its backbone, a language model, read a prompt for each segment once, which takes a while for long series. Such a model:
+              linnet train lm --text book.txt --tokenizer byte --mixer softmax --out runs/bytes
             """)
 
     /// What the folder of one of several horizons begins with.
@@ -57,13 +58,13 @@ struct ForecastTrainCommand: AsyncParsableCommand {
 
     func run() async throws {
         let input: SeriesArgument = try SeriesArgument(data)
-        let protocolled: ForecastProtocol = try ForecastProtocol(input.series, split: split ?? input.split, path: input.path)
+        let forecastProtocol: ForecastProtocol = try ForecastProtocol(input.series, split: split ?? input.split, path: input.path)
         let language: LanguageModelBundle? = try languageModel()
         let horizons: [Int] = horizon.isEmpty ? [96] : horizon
         var rows: [Row] = []
         for horizon in horizons {
             let place: RunOptions = horizons.count == 1 ? run : run.part("\(Self.partPrefix)\(horizon)")
-            rows += try trainAndMeasure(horizon, protocolled, language, in: place)
+            rows += try trainAndMeasure(horizon, forecastProtocol, language, in: place)
         }
         print(Self.table(rows))
         print("model in \(run.folder)")

@@ -1,4 +1,5 @@
 import NN
+import Optim
 import Testing
 import Torch
 
@@ -149,6 +150,13 @@ import Torch
         )
         layer.initializeNormal()
         #expect(layer.timeStepProjection.bias.abs().min().item(Double.self) > 0)
+    }
+
+    @Test func decaysAreTrainedWithoutWeightDecay() {
+        let groups: [ParameterGroup] = .stateSpace(SelectiveSSM(dim: 8, state: 3))
+        let decaying: [String] = groups.filter { $0.weightDecay == nil }.flatMap { $0.names ?? [] }
+        #expect(decaying.contains("in_proj.weight") && !decaying.contains("A_log") && !decaying.contains("D"))
+        #expect(groups.flatMap { $0.names ?? [] }.count == SelectiveSSM(dim: 8, state: 3).parameters().count)
     }
 
     @Test func reversingTheOrderSwapsTheDirections() {
