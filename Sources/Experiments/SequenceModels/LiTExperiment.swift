@@ -178,7 +178,7 @@ extension LiTExperiment {
         let repetitions: Int
         let featureEpochs: Int
 
-        /// Small: the specification's steps with 48 channels for 96 and 256 samples for 1000 (of the first seed alone), for time.
+        /// Small: the specification's setting with 48 channels for 96, for time. Samples are drawn for the first seed alone.
         init(_ scale: Scale) {
             switch scale {
             case .smoke:
@@ -186,10 +186,10 @@ extension LiTExperiment {
                 (teacherSteps, studentSteps, samples, sampleSteps, repetitions, featureEpochs) = (4, 2, 16, 3, 3, 1)
             case .small:
                 (images, heldImages, imageSize, dimensions, depth, rows) = (8000, 512, 16, 48, 4, 32)
-                (teacherSteps, studentSteps, samples, sampleSteps, repetitions, featureEpochs) = (800, 160, 256, 50, 30, 3)
+                (teacherSteps, studentSteps, samples, sampleSteps, repetitions, featureEpochs) = (800, 160, 1000, 50, 30, 8)
             case .full:
                 (images, heldImages, imageSize, dimensions, depth, rows) = (60_000, 2048, 28, 384, 12, 256)
-                (teacherSteps, studentSteps, samples, sampleSteps, repetitions, featureEpochs) = (40_000, 8000, 10_000, 250, 30, 3)
+                (teacherSteps, studentSteps, samples, sampleSteps, repetitions, featureEpochs) = (40_000, 8000, 10_000, 250, 30, 8)
             }
         }
 

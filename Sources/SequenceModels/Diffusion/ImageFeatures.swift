@@ -48,7 +48,7 @@ public final class ImageFeatures: Module {
     ///   - epochs: passes over `train`.
     ///   - progress: how progress is shown.
     public static func trained(
-        on train: SequenceDataset, test: SequenceDataset, epochs: Int = 3, progress: ProgressStyle = .automatic()
+        on train: SequenceDataset, test: SequenceDataset, epochs: Int = 8, progress: ProgressStyle = .automatic()
     ) throws -> (network: ImageFeatures, accuracy: Double) {
         let side: Int = Int(Double(train.length).squareRoot().rounded())
         let network: ImageFeatures = ImageFeatures(

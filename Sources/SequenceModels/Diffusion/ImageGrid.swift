@@ -4,7 +4,7 @@ import Training
 /// Images side by side, as one picture.
 public struct ImageGrid {
     /// `[C, H, W]` bytes, 0 to 255.
-    private let pixels: Tensor
+    let pixels: Tensor
 
     /// - Parameters:
     ///   - images: `[N, C, H, W]` in −1 ... 1; C is 1 (grey) or 3 (red, green, blue), N at least 1. Traps otherwise.

@@ -3,6 +3,7 @@ import NN
 import TestSupport
 import Testing
 import Torch
+import Training
 
 @testable import SequenceModels
 

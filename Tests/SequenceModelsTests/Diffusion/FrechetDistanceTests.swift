@@ -41,9 +41,12 @@ import Torch
 
     /// Tiles from left to right and top to bottom with a black line between, the last place empty.
     @Test func imagesLieInAGrid() {
-        let images: Tensor = Tensor([-1.0, 0, 1] as [Float], [3, 1, 1, 1]).expanded(to: [3, 1, 2, 2])
+        let images: Tensor = Tensor([-1.0, 0, 1] as [Float], [3, 1, 1, 1])
         let grid: ImageGrid = ImageGrid(images, columns: 2, zoom: 2, gap: 1)
-        #expect(grid.width == 9 && grid.height == 9)
+        #expect(grid.width == 5 && grid.height == 5)
+        let rows: [[UInt8]] = [[0, 0, 0, 128, 128], [0, 0, 0, 0, 0], [255, 255, 0, 0, 0]]
+        let expected: [UInt8] = [rows[0], rows[0], rows[1], rows[2], rows[2]].flatMap { $0 }
+        #expect(grid.pixels.array(UInt8.self) == expected)
         let small: ImageGrid = ImageGrid(Tensor([1.0, 1, 1] as [Float], [3, 1, 1, 1]), gap: 0)
         #expect(small.width == 2 && small.height == 2)
         #expect(small.png().starts(with: [0x89, 0x50, 0x4e, 0x47]))

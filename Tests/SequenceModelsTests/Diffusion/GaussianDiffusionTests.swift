@@ -157,12 +157,13 @@ import Torch
         }
         let (noisy, steps, labels): (Tensor, Tensor, Tensor) = (normal([2, 1, 2, 2], seed: 11), Tensor([3, 3]), Tensor([1, 4]))
         func noise(_ scale: Double) -> [Double] {
-            guided(denoiser, scale: scale, nullClass: 10)(noisy, steps, labels).noise.selected(axis: 3, index: 0)
-                .selected(axis: 2, index: 0).squeezed(axis: 1).array()
+            let prediction: NoisePrediction = guided(denoiser, scale: scale, nullClass: 10)(noisy, steps, labels)
+            return prediction.noise.mean(axes: [1, 2, 3]).array()
         }
-        #expect(noise(1) == [1, 4])
-        #expect(noise(0) == [10, 10])
-        #expect(noise(3) == [10 + 3 * (1 - 10), 10 + 3 * (4 - 10)])
+        #expect(noise(1) == [1.0, 4.0])
+        #expect(noise(0) == [10.0, 10.0])
+        // 10 + 3 (1 − 10) and 10 + 3 (4 − 10).
+        #expect(noise(3) == [-17.0, -8.0])
         let variance: Tensor = guided(denoiser, scale: 3, nullClass: 10)(noisy, steps, labels).variance
         #expect(variance[1].mean().item(Double.self) == 4)
     }

@@ -99,13 +99,14 @@ import Torch
     }
 
     @Test func factoryAndLanguageModel() throws {
-        #expect(
-            try MixerConfiguration(.simplifiedLinear, heads: 2).make(dimensions: 8)(normal([1, 5, 8]).asType(.float32)).shape == [1, 5, 8])
-        #expect(throws: ConfigurationError.self) { try MixerConfiguration(.simplifiedLinear, heads: 2, convolution: 4).make(dimensions: 8) }
-        #expect(throws: ConfigurationError.self) {
-            try LanguageModel(
-                LanguageModelConfiguration(
-                    vocabularySize: 5, dimensions: 8, layers: 1, mixer: MixerConfiguration(.simplifiedLinear, heads: 2)))
-        }
+        let configuration: MixerConfiguration = MixerConfiguration(.simplifiedLinear, heads: 2)
+        let mixer: any SequenceMixer = try configuration.make(dimensions: 8)
+        let output: Tensor = mixer(normal([1, 5, 8]).asType(.float32))
+        #expect(output.shape == [1, 5, 8])
+        let even: MixerConfiguration = MixerConfiguration(.simplifiedLinear, heads: 2, convolution: 4)
+        #expect(throws: ConfigurationError.self) { _ = try even.make(dimensions: 8) }
+        let language: LanguageModelConfiguration = try LanguageModelConfiguration(
+            vocabularySize: 5, dimensions: 8, layers: 1, mixer: configuration)
+        #expect(throws: ConfigurationError.self) { _ = try LanguageModel(language) }
     }
 }
