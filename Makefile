@@ -83,8 +83,13 @@ SLUGS ?= --all
 reproduce: build ## run experiments at small scale: make reproduce SLUGS="gla deltanet"; reports go to results/
 	LINNET_DATA="$${LINNET_DATA:-$(DATA)}" .build/release/linnet reproduce $(SLUGS) --scale small
 
+# Optional: a machine for which there is no such wheel runs the benchmarks without that peer.
+$(VENV)/.bench-peers: requirements-bench.txt | $(VENV)/.peers
+	@$(VENV)/bin/pip install --quiet -r requirements-bench.txt || echo "note: requirements-bench.txt could not be installed; train-step leaves MLX out"
+	touch $@
+
 .PHONY: bench
-bench: $(VENV)/.peers ## print speed ratios beside Python's torch, measured in one run
+bench: $(VENV)/.bench-peers ## print speed ratios beside Python's torch and MLX, measured in one run
 	swift build -c release --product linnet-bench $(SWIFT_FLAGS)
 	LINNET_PYTHON=$(PYTHON) .build/release/linnet-bench $(or $(BENCHMARKS),$$(.build/release/linnet-bench | cut -f1))
 

@@ -1,3 +1,5 @@
+import Foundation
+
 /// One comparison that `linnet-bench` runs by name.
 protocol Benchmark {
     /// The name on the command line.
@@ -11,4 +13,10 @@ protocol Benchmark {
 /// A failure of the benchmark itself, as one line.
 struct BenchmarkError: Error, CustomStringConvertible {
     let description: String
+}
+
+/// Prints a line at once, also into a pipe: measurements take minutes.
+func printLine(_ text: String) {
+    print(text)
+    fflush(nil)
 }

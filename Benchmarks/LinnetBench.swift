@@ -7,6 +7,10 @@ struct LinnetBench {
         [
             OverheadBenchmark.self,
             AdamWStepBenchmark.self,
+            KernelBenchmark.self,
+            GrowthBenchmark.self,
+            ScanBenchmark.self,
+            TrainStepBenchmark.self,
         ]
     }
 

@@ -2,7 +2,8 @@
 public enum MixerMode: Sendable, Hashable {
     /// One step after another: the definition, and the cheapest form for a few tokens.
     case recurrent
-    /// Matrix products inside chunks of this many steps and a recurrence over chunks: the form for training and prefill.
+    /// Matrix products inside chunks of this many steps and a recurrence over chunks: the form for training and prefill. The fused
+    /// kernels (float32 on the CPU, see `FusedKernels`) have a chunk length of their own.
     case chunkwise(Int)
     /// One chunk as long as the sequence: quadratic in time.
     case parallel
