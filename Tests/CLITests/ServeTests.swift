@@ -170,7 +170,7 @@ import Training
     }
 
     @Test func flagsThatDoNotFit() throws {
-        try TestPaths.withTemporaryFolder { folder in
+        try TestPaths.withTemporaryFolder { (folder: URL) throws in
             func complaint(_ flags: String...) throws -> String {
                 let result: LinnetResult = try LinnetProcess(["generate", "--model", "none"] + flags, in: folder).finish()
                 #expect(result.status == 2)
