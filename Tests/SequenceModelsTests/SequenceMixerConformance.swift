@@ -199,7 +199,7 @@ struct SequenceMixerConformance: Sendable, CustomTestStringConvertible {
         mixer.to(dtype: .bfloat16)
         // The same weights and inputs, so that only the arithmetic differs.
         exact.to(dtype: .bfloat16).to(dtype: .float32)
-        let x: Tensor = stream(length: 20).asType(.bfloat16)
+        let x: Tensor = stream(length: length ?? 20).asType(.bfloat16)
         for mode in [MixerMode.recurrent, .chunkwise(8)] {
             var state: MixerState? = mixer.initialState(batch: 2, dtype: .bfloat16, device: .cpu)
             let output: Tensor = mixer(x, mask: nil, state: &state, mode: mode)

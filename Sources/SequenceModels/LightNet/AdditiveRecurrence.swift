@@ -102,7 +102,7 @@ struct AdditiveShares {
 /// Logits in the accumulator's type, where masked steps weigh nothing.
 private func additiveLogits(_ keyLogits: Tensor, mask: Tensor?) -> Tensor {
     precondition(keyLogits.ndim == 4, "the logits of an additive recurrence are [B, T, H, K]; found \(keyLogits.shape)")
-    let logits: Tensor = keyLogits.asType(keyLogits.dtype == .float64 ? .float64 : .float32)
+    let logits: Tensor = keyLogits.asType(keyLogits.dtype.accumulator)
     guard let mask else { return logits }
     return logits.maskedFill((mask .== 0).reshaped(mask.shape + [1, 1]), AdditiveGates.empty)
 }

@@ -133,7 +133,7 @@ public final class LightNetAttention: Module, SequenceMixer {
     private func initialLogMass(batch: Int, dtype: DType, device: Device) -> Tensor {
         let c: LightNetConfiguration = configuration
         return .full(
-            [batch, c.heads, c.headKeys], c.initialMass ? 0 : AdditiveGates.empty, dtype: dtype == .float64 ? .float64 : .float32,
+            [batch, c.heads, c.headKeys], c.initialMass ? 0 : AdditiveGates.empty, dtype: dtype.accumulator,
             device: device)
     }
 

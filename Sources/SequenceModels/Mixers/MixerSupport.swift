@@ -82,6 +82,16 @@ struct RealSteps {
     func restored(_ x: Tensor) -> Tensor { x.takeAlong(inverse, axis: 1) }
 }
 
+extension ShortConvolution {
+    /// A piece `[B, T, C]` of a sequence that continues from `state`, and the state after it; masked steps are passed over.
+    func callAsFunction(_ x: Tensor, state: Tensor?, mask: Tensor?) -> (output: Tensor, state: Tensor) {
+        guard let mask else { return callAsFunction(x, state: state) }
+        let real: RealSteps = RealSteps(mask: mask)
+        let (output, tail): (Tensor, Tensor) = callAsFunction(real.movedToFront(x), state: state, lengths: real.lengths)
+        return (real.restored(output), tail)
+    }
+}
+
 extension MixerState {
     /// The state of a mixer with a matrix memory `[B, H, K, V]` in float32 (float64 for float64 activations) and short convolutions.
     static func matrixMemory(

@@ -79,14 +79,14 @@ public final class SelectiveSSM: Module, SequenceMixer {
     public func initialState(batch: Int, dtype: DType = .float32, device: Device = .default) -> MixerState {
         let shape: [Int] = [batch, configuration.innerDimensions, configuration.state]
         return MixerState(
-            recurrent: ["h": .zeros(shape, dtype: dtype == .float64 ? .float64 : .float32, device: device)],
+            recurrent: ["h": .zeros(shape, dtype: dtype.accumulator, device: device)],
             conv: [convolution.initialState(batch: batch, dtype: dtype, device: device)])
     }
 
     public func callAsFunction(_ x: Tensor, mask: Tensor?, state: inout MixerState?, mode: MixerMode?) -> Tensor {
         let c: SelectiveSSMConfiguration = configuration
         let branches: [Tensor] = inputProjection(x).split(size: c.innerDimensions, axis: -1)
-        let (u, tail): (Tensor, Tensor) = convolution(branches[0].masked(by: mask), state: state?.conv.first)
+        let (u, tail): (Tensor, Tensor) = convolution(branches[0], state: state?.conv.first, mask: mask)
         let parameters: [Tensor] = parameterProjection(u).split(sizes: [c.timeStepRank, c.state, c.state], axis: -1)
         let (output, memory): (Tensor, Tensor) = selectiveScan(
             u: u, delta: timeStepProjection(parameters[0]), A: -decayLogarithm.exp(), B: parameters[1], C: parameters[2], D: skip,

@@ -50,7 +50,7 @@ public final class ScaledLinearAttention: Module, SequenceMixer, AttentionWeight
         var state: MixerState = .matrixMemory(
             batch: batch, heads: heads, key: headDimensions, value: headDimensions, dtype: dtype, device: device)
         state.recurrent["z"] = .zeros(
-            [batch, heads, headDimensions], dtype: dtype == .float64 ? .float64 : .float32, device: device)
+            [batch, heads, headDimensions], dtype: dtype.accumulator, device: device)
         return state
     }
 
@@ -68,7 +68,7 @@ public final class ScaledLinearAttention: Module, SequenceMixer, AttentionWeight
 
     /// `q_i · (z + Σ_{j ≤ i} k_j)`, `[B, T, H, 1]`, and the sum over all, `[B, H, K]`.
     private func denominators(q: Tensor, k: Tensor, before: Tensor?) -> (weight: Tensor, keySum: Tensor) {
-        let precision: DType = q.dtype == .float64 ? .float64 : .float32
+        let precision: DType = q.dtype.accumulator
         let sums: Tensor = k.asType(precision).cumulativeSum(axis: 1)
         let total: Tensor = before.map { sums + $0.expandedDimensions(axis: 1) } ?? sums
         return ((q.asType(precision) * total).sum(axis: -1, keepDims: true), total.selected(axis: 1, index: total.dim(1) - 1))

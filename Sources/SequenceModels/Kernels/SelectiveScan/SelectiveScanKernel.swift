@@ -64,7 +64,7 @@ struct SelectiveScanShape {
             "selectiveScan: B and C of shapes \(B.shape) and \(C.shape) where \(expected) is needed"
         )
         (batch, length, channels, order) = (inputs[0], inputs[1], inputs[2], matrix[1])
-        accumulator = u.dtype == .float64 ? .float64 : .float32
+        accumulator = u.dtype.accumulator
         device = u.device
     }
 

@@ -46,7 +46,7 @@ public final class LearnedFeatureAttention: Module, SequenceMixer {
     private var features: Int { 2 * attention.headDimensions }
 
     public func initialState(batch: Int, dtype: DType = .float32, device: Device = .default) -> MixerState {
-        let type: DType = dtype == .float64 ? .float64 : .float32
+        let type: DType = dtype.accumulator
         func zeros(_ shape: [Int]) -> Tensor { .zeros([batch] + shape, dtype: type, device: device) }
         return MixerState(
             recurrent: [
@@ -77,7 +77,7 @@ public final class LearnedFeatureAttention: Module, SequenceMixer {
     /// Positions `[B, T]`, masked tokens passed over: a feature of a turned key depends on where it stands, not only on how far from the query.
     private func places(of x: Tensor, mask: Tensor?, after state: MixerState?) -> Tensor {
         let real: Tensor = mask ?? .ones([x.dim(0), x.dim(1)], device: x.device)
-        let counts: Tensor = real.asType(x.dtype == .float64 ? .float64 : .float32).cumulativeSum(axis: 1)
+        let counts: Tensor = real.asType(x.dtype.accumulator).cumulativeSum(axis: 1)
         return (state?.recurrent["places"].map { counts + $0.expandedDimensions(axis: 1) } ?? counts) - 1
     }
 

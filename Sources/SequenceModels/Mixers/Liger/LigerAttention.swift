@@ -53,7 +53,7 @@ public final class LigerAttention: Module, SequenceMixer {
     }
 
     public func initialState(batch: Int, dtype: DType = .float32, device: Device = .default) -> MixerState {
-        let type: DType = dtype == .float64 ? .float64 : .float32
+        let type: DType = dtype.accumulator
         let sizes: [(name: String, rows: Int)] = configuration.usesRecurrence ? memories : []
         let memory: [(String, Tensor)] = sizes.map {
             ($0.name, .zeros([batch, attention.heads, $0.rows, attention.headDimensions], dtype: type, device: device))
