@@ -32,7 +32,7 @@ inline float sum(V value) {
         return sum(value.lo + value.hi);
 }
 
-// e^x to about one unit in the last place; 0 below -87.
+// e^x to about one unit in the last place; 0 below -87 and e^88 above 88.
 inline Vector exponential(Vector x) {
     const float log2e = 1.44269504f, high = 0.693359375f, low = -2.12194440e-4f;
     Vector bounded = x < -87.0f ? Vector(-87.0f) : x;

@@ -110,6 +110,25 @@ import Torch
         }
     }
 
+    @Test(arguments: kernels)
+    func memoryIsThatOfTheTensorsAndGrowsWithTheLength(kernel: KernelUnderTest) {
+        func peak(length: Int) -> (bytes: Int, share: Double) {
+            let sizes: KernelSizes = KernelSizes(batch: 1, length: length, heads: 2, key: 16, value: 16)
+            let leaves: [Tensor] = kernel.inputs(sizes, dtype: .float32).map { $0.requiringGrad() }
+            let weights: Tensor = .ones([1, length, 2, 16], device: .cpu)
+            let used: Int = FusedKernels.$isEnabled.withValue(true) {
+                Memory.measure {
+                    gradients(of: [kernel.run(leaves, sizes, mode: nil)[0]], withRespectTo: leaves, outputGradients: [weights])
+                }.usage.peakByteCount
+            }
+            let given: Int = leaves.reduce(weights.byteCount) { $0 + $1.byteCount }
+            return (used, Double(used + given) / Double(2 * given))
+        }
+        let (short, long): ((bytes: Int, share: Double), (bytes: Int, share: Double)) = (peak(length: 2048), peak(length: 4096))
+        #expect(Double(long.bytes) <= 2.1 * Double(short.bytes))
+        #expect(long.share <= 1.3, "\(kernel.testDescription): \(long.share) of inputs, outputs and gradients")
+    }
+
     @Test func anUnknownVariantIsRefused() {
         let before: String = FusedKernels.variant
         #expect(!FusedKernels.use(variant: "abacus"))
