@@ -11,7 +11,12 @@ struct FusedForm {
 
     /// Whether a call takes its fused form. The others stay the reference.
     static func applies(to shape: AttentionShape, mode: MixerMode?) -> Bool {
-        guard FusedKernels.isEnabled, shape.accumulator == .float32, shape.device.kind == .cpu else { return false }
+        applies(to: shape.accumulator, on: shape.device, mode: mode)
+    }
+
+    /// As ``applies(to:mode:)``, for an operator that has no heads.
+    static func applies(to accumulator: DType, on device: Device, mode: MixerMode?) -> Bool {
+        guard FusedKernels.isEnabled, accumulator == .float32, device.kind == .cpu else { return false }
         return switch mode {
         case nil, .chunkwise: true
         case .recurrent, .parallel: false

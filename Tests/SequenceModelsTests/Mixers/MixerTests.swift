@@ -84,10 +84,10 @@ import Torch
         .init("norm attention of all steps", dimensions: 12) {
             NormAttention(dimensions: 12, heads: 2, position: lrpe(6), causal: false)
         },
-        .init("diagonal attention, relu, positions", dimensions: 12) {
+        .init("diagonal attention, relu, positions", dimensions: 12, kept: ["k", "v", "filled"]) {
             DiagAttention(dimensions: 12, heads: 2, block: 5, position: lrpe(6))
         },
-        .init("diagonal attention, softmax", dimensions: 12) {
+        .init("diagonal attention, softmax", dimensions: 12, kept: ["k", "v", "filled"]) {
             DiagAttention(dimensions: 12, heads: 3, block: 8, activation: .softmax)
         },
         .init("scaled linear attention", dimensions: 12) { ScaledLinearAttention(dimensions: 12, heads: 3) },
@@ -102,7 +102,9 @@ import Torch
                     normGroups: 3,
                     initialMass: true))
         },
-        .init("light net, rotary", dimensions: 12) { LightNetAttention(.init(dimensions: 12, heads: 2, position: .rotary)) },
+        .init("light net, rotary", dimensions: 12, kept: ["position"]) {
+            LightNetAttention(.init(dimensions: 12, heads: 2, position: .rotary))
+        },
         .init("light net of all steps", dimensions: 12) {
             LightNetAttention(.init(dimensions: 12, heads: 2, causal: false, initialMass: true))
         },

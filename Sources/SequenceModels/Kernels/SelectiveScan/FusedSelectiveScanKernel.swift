@@ -2,7 +2,8 @@ import Torch
 
 /// The recurrence of a selective scan as one kernel: `h_t = exp(Δ_t A) ⊙ h_{t-1} + Δ_t u_t B_t`, `y_t = Σ_n C_t h_t` for each channel.
 ///
-/// float32 on the CPU; differentiable once in every input. The backward computes the states again from those that enter every 64 steps.
+/// float32 on the CPU; differentiable in every input. The backward computes the states again from those that enter every 64 steps; one that is
+/// itself differentiated takes the form made of operators.
 ///
 /// Source: Gu, Dao, *Mamba: Linear-Time Sequence Modeling with Selective State Spaces*, 2023, algorithm 2.
 /// - Parameters:
@@ -26,11 +27,19 @@ public func fusedSelectiveScan(
         return (
             [output, state],
             { gradients in
-                precondition(!isGradEnabled, "fusedSelectiveScan has no second derivatives")
+                if isGradEnabled { return composedBackward(inputs, gradients) }
                 let found: [Tensor] = call(inputs).backward(outputGradient: gradients[0], stateGradient: gradients[1])
                 return Array(found.prefix(inputs.count))
             }
         )
     }
     return (results[0], results[1])
+}
+
+private func composedBackward(_ inputs: [Tensor], _ gradients: [Tensor?]) -> [Tensor?] {
+    let (u, matrix): (Tensor, Tensor) = (inputs[0], inputs[2])
+    let state: [Tensor] = inputs.count > 5 ? [] : [.zeros([u.dim(0), matrix.dim(0), u.dim(2)], dtype: u.dtype, device: u.device)]
+    let found: [Tensor?] = SelectiveScanChunks(ScanInputs(inputs + state), chunk: 64)
+        .backward(outputGradient: gradients[0], stateGradient: gradients[1], entering: [])
+    return Array(found.prefix(inputs.count))
 }

@@ -79,6 +79,10 @@ struct SelectiveScanShape {
     /// `h_t = exp(Δ_t A) ⊙ h_{t-1} + Δ_t u_t B_tᵀ`, `y_t = C_t h_t` in the form that the mode asks for: `[B, T, D]` and `[B, N, D]`.
     func scan(_ inputs: ScanInputs, mode: MixerMode?) -> (output: Tensor, state: Tensor) {
         guard let chunk: Int = MixerMode.chunk(for: mode, length: length) else { return inputs.recurrence() }
+        if FusedForm.applies(to: accumulator, on: device, mode: mode) {
+            return fusedSelectiveScan(
+                u: inputs.u, step: inputs.step, A: inputs.A, B: inputs.B, C: inputs.C, initialState: inputs.initialState)
+        }
         let results: [Tensor] = customFunction("selectiveScan", inputs.tensors) { tensors in
             let chunks: SelectiveScanChunks = SelectiveScanChunks(ScanInputs(tensors), chunk: chunk)
             let (output, states): (Tensor, [Tensor]) = chunks.forward()
