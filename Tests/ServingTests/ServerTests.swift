@@ -16,7 +16,8 @@ import Torch
         func at(_ path: String) -> Any? {
             var value: Any? = try? JSONSerialization.jsonObject(with: Data(text.utf8))
             for part in path.split(separator: ".") {
-                value = Int(part).map { (value as? [Any])?[$0] } ?? (value as? [String: Any])?[String(part)]
+                let list: [Any] = value as? [Any] ?? []
+                value = Int(part).map { list.indices.contains($0) ? list[$0] : nil } ?? (value as? [String: Any])?[String(part)]
             }
             return value
         }

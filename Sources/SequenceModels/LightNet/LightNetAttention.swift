@@ -93,6 +93,7 @@ public final class LightNetAttention: Module, SequenceMixer {
     public let configuration: LightNetConfiguration
 
     public var isCausal: Bool { configuration.causal }
+    public var stepUsesPosition: Bool { lrpe != nil }
 
     /// Projections start as N(0, 0.02²). Traps unless keys and values divide into the heads, evenly where they are rotated.
     public init(_ configuration: LightNetConfiguration, generator: RandomGenerator? = nil) {

@@ -15,6 +15,7 @@ public final class MultiScan: Module, SequenceMixer {
     public let scans: Int
 
     public var isCausal: Bool { scans == 1 }
+    public var stepUsesPosition: Bool { mixer.stepUsesPosition }
 
     /// Traps for another number of scans than 1, 2 or 4, for 4 without a grid of two axes, and for a mixer with short convolutions,
     /// which would have to be scanned too.

@@ -20,6 +20,7 @@ public final class DiagAttention: Module, SequenceMixer, AttentionWeighting {
     public let activation: BlockActivation
 
     public var isCausal: Bool { true }
+    public var stepUsesPosition: Bool { position != nil }
 
     /// Projections start as N(0, 0.02²) with biases 0. Traps unless the channels divide into the heads.
     /// - Parameters:

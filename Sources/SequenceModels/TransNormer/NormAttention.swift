@@ -17,6 +17,7 @@ public final class NormAttention: Module, SequenceMixer, AttentionWeighting {
     public let heads: Int
     public let featureMap: Activation
     public let isCausal: Bool
+    public var stepUsesPosition: Bool { position != nil }
 
     /// Projections start as N(0, 0.02²) with biases 0. Traps unless the channels divide into the heads.
     /// - Parameters:

@@ -19,6 +19,7 @@ public final class ScaledLinearAttention: Module, SequenceMixer, AttentionWeight
     public let epsilon: Double
 
     public var isCausal: Bool { true }
+    public var stepUsesPosition: Bool { position != nil }
 
     /// Projections start as N(0, 0.02²) with biases 0. Traps unless the channels divide into the heads.
     /// - Parameters:

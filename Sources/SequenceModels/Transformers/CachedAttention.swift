@@ -18,7 +18,7 @@ func cachedAttention(
     let visible: Tensor? = seen.mask.map { ($0 .!= 0).reshaped($0.dim(0), 1, 1, $0.dim(1)) }
     let output: Tensor = softmaxAttention(
         queries, allKeys, allValues, causal: true, window: cache.capacity, mask: visible, scale: scale)
-    return (output, seen.trimmed())
+    return (output, seen.trimmed(compacting: mask != nil))
 }
 
 extension MixerState {

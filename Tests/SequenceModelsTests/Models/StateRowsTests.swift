@@ -5,7 +5,8 @@ import Torch
 /// Texts that are stepped side by side in one batch get what each gets alone.
 struct StateRowsTests {
     private static let variants: [MixerConfiguration] =
-        MixerKind.allCases.map { MixerConfiguration($0, heads: 2, order: 8) } + [
+        // All but the one that is not causal, which no language model takes.
+        MixerKind.allCases.filter { $0 != .simplifiedLinear }.map { MixerConfiguration($0, heads: 2, order: 8) } + [
             MixerConfiguration(.softmax, heads: 2, window: 4), MixerConfiguration(.linear, heads: 2, convolution: 3, rotary: false),
             MixerConfiguration(.gla, heads: 2, convolution: 4),
         ]
