@@ -15,10 +15,10 @@ import Torch
 ///   - parallel: form all T × T weights.
 ///   - epsilon: added to the denominator.
 /// - Returns: `[B, T, H, V]` in `v`'s type.
-public func bidirectionalLinearAttention(
+public func normalizedBidirectionalLinearAttention(
     q: Tensor, k: Tensor, v: Tensor, mask: Tensor? = nil, parallel: Bool = false, epsilon: Double = 1e-6
 ) -> Tensor {
-    let shape: AttentionShape = AttentionShape("bidirectionalLinearAttention", q: q, k: k, v: v)
+    let shape: AttentionShape = AttentionShape("normalizedBidirectionalLinearAttention", q: q, k: k, v: v)
     func rows(_ x: Tensor) -> Tensor { x.asType(shape.accumulator).swappedAxes(1, 2) }
     let (queries, keys, values): (Tensor, Tensor, Tensor) = (rows(q), rows(k.masked(by: mask)), rows(v))
     let output: Tensor
@@ -81,7 +81,7 @@ public final class SimplifiedLinearAttention: Module, NonCausalMixer {
     public func callAsFunction(_ x: Tensor, mask: Tensor?, state: inout MixerState?, mode: MixerMode?) -> Tensor {
         let parts: [Tensor] = inputProjection(x).split(size: x.dim(2), axis: 2)
         let value: Tensor = parts[2].masked(by: mask)
-        let attended: Tensor = bidirectionalLinearAttention(
+        let attended: Tensor = normalizedBidirectionalLinearAttention(
             q: parts[0].relu().splitHeads(heads), k: parts[1].relu().splitHeads(heads), v: value.splitHeads(heads), mask: mask,
             parallel: mode == .parallel
         ).joinedHeads()

@@ -23,8 +23,8 @@ import Torch
         )
         let weights: Tensor = einsum("bihk,bjhk->bhij", q, k)
         let expected: Tensor = einsum("bhij,bjhv->bihv", weights / (weights.sum(axis: 3, keepDims: true) + 1e-6), v)
-        #expect(relativeError(bidirectionalLinearAttention(q: q, k: k, v: v), expected) < 1e-10)
-        #expect(relativeError(bidirectionalLinearAttention(q: q, k: k, v: v, parallel: true), expected) < 1e-10)
+        #expect(relativeError(normalizedBidirectionalLinearAttention(q: q, k: k, v: v), expected) < 1e-10)
+        #expect(relativeError(normalizedBidirectionalLinearAttention(q: q, k: k, v: v, parallel: true), expected) < 1e-10)
     }
 
     @Test func queriesWithoutAFeatureGiveZeros() {
@@ -32,7 +32,7 @@ import Torch
             .zeros([1, 4, 1, 3], dtype: .float64), normal([1, 4, 1, 3]).relu(), normal([1, 4, 1, 2])
         )
         for parallel in [false, true] {
-            let output: Tensor = bidirectionalLinearAttention(q: q, k: k, v: v, parallel: parallel)
+            let output: Tensor = normalizedBidirectionalLinearAttention(q: q, k: k, v: v, parallel: parallel)
             #expect(output.countNonzero().item(Int.self) == 0)
             #expect(output.isFinite().all().item(Bool.self))
         }
@@ -40,7 +40,7 @@ import Torch
 
     @Test func gradients() throws {
         try gradientCheck([normal([1, 4, 2, 3]).abs() + 0.1, normal([1, 4, 2, 3], seed: 5).abs() + 0.1, normal([1, 4, 2, 2])]) {
-            [bidirectionalLinearAttention(q: $0[0], k: $0[1], v: $0[2])]
+            [normalizedBidirectionalLinearAttention(q: $0[0], k: $0[1], v: $0[2])]
         }
     }
 
