@@ -46,6 +46,10 @@ public struct FusedAttention {
     private let initialState: Tensor?
 
     /// - Parameters:
+    ///   - kind: what the gate does.
+    ///   - q: `[B, T, H, K]`.
+    ///   - k: `[B, T, H, K]`.
+    ///   - v: `[B, T, H, V]`.
     ///   - gate: as the kind says; at most 0 where it is a log-decay.
     ///   - scale: factor on `q`.
     ///   - initialState: `[B, H, K, V]`; zeros without one.
@@ -132,7 +136,13 @@ public struct FusedSelectiveScan {
     private let C: Tensor
     private let initialState: Tensor?
 
-    /// - Parameter initialState: `[B, N, D]`; zeros without one.
+    /// - Parameters:
+    ///   - u: `[B, T, D]`.
+    ///   - step: Δ, `[B, T, D]`, at least 0.
+    ///   - A: `[N, D]`, at most 0.
+    ///   - B: `[B, T, N]`.
+    ///   - C: `[B, T, N]`.
+    ///   - initialState: `[B, N, D]`; zeros without one.
     public init(u: Tensor, step: Tensor, A: Tensor, B: Tensor, C: Tensor, initialState: Tensor?) {
         let (inputs, maps): ([Int], [Int]) = (u.shape, B.shape)
         precondition(

@@ -1,7 +1,7 @@
 import NN
 import Torch
 
-/// A baseline for whole sequences: a recurrent network (``GRU`` or ``LSTM``) over the raw input, mean over time, linear head.
+/// A baseline for whole sequences: a recurrent network (`GRU` or `LSTM`) over the raw input, mean over time, linear head.
 public final class RecurrentClassifier<Recurrence: RecurrentStack & UnaryLayer>: Module {
     public let recurrence: Recurrence
     public let head: Linear

@@ -43,7 +43,7 @@ public struct NoisedInput {
     ///   - batch: images and the seed of steps and noise.
     ///   - diffusion: adds the noise.
     ///   - device: of the tensors.
-    ///   - labels: applied to the labels with the batch's stream of random numbers, to drop some.
+    ///   - transform: applied to the labels with the batch's stream of random numbers, to drop some.
     public init(
         _ batch: NoisedBatch, diffusion: GaussianDiffusion, device: Device = .default,
         labels transform: (Tensor, RandomGenerator) -> Tensor = { labels, _ in labels }

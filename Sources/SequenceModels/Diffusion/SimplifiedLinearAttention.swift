@@ -49,7 +49,7 @@ public final class SimplifiedLinearAttention: Module, NonCausalMixer {
     /// Rows and columns of the tokens; nil lays them out in one row, however many there are.
     public let grid: Pair?
 
-    /// Projections and convolution start as ``Linear`` and ``Conv2d`` do. Traps unless the channels divide into the heads and the kernel's
+    /// Projections and convolution start as `Linear` and `Conv2d` do. Traps unless the channels divide into the heads and the kernel's
     /// sides are odd.
     /// - Parameters:
     ///   - dimensions: channels of the residual stream, D.

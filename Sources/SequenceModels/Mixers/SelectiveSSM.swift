@@ -49,7 +49,7 @@ public final class SelectiveSSM: Module, SequenceMixer {
     public var isCausal: Bool { true }
     public var stepUsesPosition: Bool { false }
 
-    /// The projections start as ``Linear`` does, `A_log` as log(1 … N) in every row, `D` at 1. Traps for sizes below 1.
+    /// The projections start as `Linear` does, `A_log` as log(1 … N) in every row, `D` at 1. Traps for sizes below 1.
     public init(_ configuration: SelectiveSSMConfiguration, generator: RandomGenerator? = nil) {
         let c: SelectiveSSMConfiguration = configuration
         let inner: Int = c.innerDimensions

@@ -50,7 +50,9 @@ public struct RoutingBalance {
     /// Tokens routed, `[]`.
     public let tokens: Tensor
 
-    /// - Parameter mask: `[B, T]`, 1 for the tokens that count.
+    /// - Parameters:
+    ///   - routing: of `[B, T]` tokens.
+    ///   - mask: `[B, T]`, 1 for the tokens that count.
     public init(_ routing: MemoryRouting, mask: Tensor? = nil) {
         let memories: Int = routing.probabilities.dim(2)
         let chosen: Tensor = routing.indices.oneHot(memories).sum(axis: 2).asType(routing.probabilities.dtype)

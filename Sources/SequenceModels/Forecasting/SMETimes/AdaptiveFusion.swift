@@ -25,7 +25,7 @@ public final class DenseMoE: Module {
     /// `[K, D, D]`: expert k is `h E_kᵀ`.
     @ParameterInfo public var experts: Tensor
 
-    /// The experts start as ``Linear`` without a bias does. Traps for fewer than one.
+    /// The experts start as `Linear` without a bias does. Traps for fewer than one.
     public init(_ dimensions: Int, experts count: Int, generator: RandomGenerator? = nil) {
         precondition(count > 0, "a mixture of \(count) experts")
         super.init()
