@@ -47,13 +47,15 @@ import Torch
         }
     }
 
-    /// The trained transitions are left to the other tests: the kit draws all parameters anew, and a random T has no Thomas solution to rely on.
-    @Test(arguments: [HiPPO.legs, .legt])
-    func conformsAsASequenceMixer(_ measure: HiPPO) throws {
+    @Test(arguments: [HiPPO.legs, .legt], [LSSLConfiguration.Transition.fixed, .shared, .perFeature])
+    func conformsAsASequenceMixer(_ measure: HiPPO, _ transition: LSSLConfiguration.Transition) throws {
         let configuration: LSSLConfiguration = try LSSLConfiguration(
-            features: 4, order: 5, channels: 2, measure: measure, transition: .fixed, smallestStep: 0.05, bias: true)
-        try SequenceMixerConformance("LSSL", dimensions: 4) { LSSL(configuration, generator: RandomGenerator(seed: 1, device: .cpu)) }
-            .checkAll()
+            features: 4, order: 5, channels: 2, measure: measure, transition: transition, smallestStep: 0.05, bias: true)
+        // A structured A keeps the weights that it starts with: a T drawn at random has no Thomas solution to rely on.
+        let conformance: SequenceMixerConformance = SequenceMixerConformance(
+            "LSSL, \(transition)", dimensions: 4, initialWeights: transition != .fixed
+        ) { LSSL(configuration, generator: RandomGenerator(seed: 1, device: .cpu)) }
+        try conformance.checkAll()
     }
 
     @Test func gradientsOfTheFormsAgree() throws {
