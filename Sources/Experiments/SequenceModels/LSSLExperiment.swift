@@ -17,6 +17,7 @@ public struct LSSLExperiment: Experiment {
     private static let slowed: String = "speech accuracy at half the rate, Δ doubled"
     private static let unadapted: String = "speech accuracy at half the rate, Δ unchanged"
     private static let parameters: String = "parameters"
+    private static let divergence: String = "training overflowed (1 = yes)"
     private static let agreement: String = "convolution against recurrence (relative)"
 
     private static let legs: String = "LSSL-f, LegS"
@@ -31,6 +32,7 @@ public struct LSSLExperiment: Experiment {
     public static let criteria: Criteria = Criteria(
         gates: [
             Gate("the trained LSSL's convolution and recurrence agree to 1e-3") { $0[legs, agreement] <= 1e-3 },
+            Gate("no LSSL with HiPPO's A overflows") { seed in [legs, legsSpeech, fixedSpeech].allSatisfy { seed[$0, divergence] == 0 } },
             Gate("LegS and random A have the same number of parameters") { $0[legs, parameters] == $0[random, parameters] },
         ],
         claims: [
@@ -140,7 +142,15 @@ public struct LSSLExperiment: Experiment {
         _ trial: ClassifierTrial, _ data: SequenceDataset, _ settings: ClassifierTrial.Settings, _ seed: UInt64,
         _ context: ExperimentContext, _ measurements: inout Measurements
     ) throws {
-        measurements.record(curve: try trial.train(data, settings, seed: seed, context: context))
+        var diverged: Bool = false
+        do { measurements.record(curve: try trial.train(data, settings, seed: seed, context: context)) } catch let failure
+            as TrainingFailure
+        {
+            // A random A grows without bound over thousands of steps; where it overflows there is nothing to train, and the accuracy says so.
+            guard case .notFinite = failure else { throw failure }
+            diverged = true
+        }
+        measurements.record(trial.name, Self.divergence, seed: seed, diverged ? 1 : 0)
         measurements.record(trial.name, Self.parameters, seed: seed, Double(trial.model.parameterCount))
     }
 
