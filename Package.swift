@@ -13,6 +13,7 @@ let package = Package(
         .library(name: "SequenceModels", targets: ["SequenceModels"]),
         .library(name: "Serving", targets: ["Serving"]),
         .library(name: "Experiments", targets: ["Experiments"]),
+        .library(name: "Papers", targets: ["Papers"]),
         .executable(name: "linnet", targets: ["linnet"]),
     ],
     dependencies: [
@@ -54,10 +55,18 @@ let package = Package(
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
             ]),
         .target(name: "Experiments", dependencies: ["SequenceModels"]),
+        .target(
+            name: "Papers",
+            dependencies: [
+                "Experiments",
+                .product(name: "GRDB", package: "GRDB.swift"),
+                .product(name: "Yams", package: "Yams"),
+            ],
+            resources: [.copy("Cards"), .copy("Judgements")]),
         .executableTarget(
             name: "linnet",
             dependencies: [
-                "Experiments", "Serving",
+                "Experiments", "Papers", "Serving",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Yams", package: "Yams"),
             ]),
@@ -73,6 +82,7 @@ let package = Package(
             dependencies: ["Serving", "TestSupport", .product(name: "HummingbirdTesting", package: "hummingbird")]),
         .testTarget(name: "FixtureTests", dependencies: ["SequenceModels", "Optim", "NN", "Torch", "TestSupport"]),
         .testTarget(name: "ExperimentsTests", dependencies: ["Experiments", "TestSupport"]),
+        .testTarget(name: "PapersTests", dependencies: ["Papers", "TestSupport"]),
         .testTarget(name: "CLITests", dependencies: ["linnet", "SequenceModels", "Training", "TestSupport"]),
     ],
     cxxLanguageStandard: .cxx20

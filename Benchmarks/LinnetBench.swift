@@ -1,4 +1,5 @@
 import Foundation
+import Torch
 
 /// `linnet-bench NAME...` runs the named benchmarks; without a name it lists them.
 @main
@@ -15,6 +16,7 @@ struct LinnetBench {
     }
 
     static func main() {
+        Memory.keepFreedPages()
         let names: [String] = Array(CommandLine.arguments.dropFirst())
         if names.isEmpty {
             for benchmark in benchmarks { print("\(benchmark.name)\t\(benchmark.summary)") }

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Foundation
 import SequenceModels
+import Torch
 import Training
 
 /// The command line. `--recipe FILE` stands for the flags that the YAML file names; see ``Recipe``.
@@ -28,6 +29,7 @@ struct Linnet: AsyncParsableCommand {
         ])
 
     static func main() async {
+        Memory.keepFreedPages()
         do {
             var command: any ParsableCommand = try parseAsRoot(Recipe.expanded(Array(CommandLine.arguments.dropFirst())))
             if var asynchronous = command as? any AsyncParsableCommand {

@@ -1,6 +1,10 @@
 import Testing
 import Torch
 
+#if canImport(Glibc)
+    import Glibc
+#endif
+
 /// The tests of growth run in processes of their own, since other tests beside them would count too.
 struct MemoryTests {
     /// How much the process grows while a step is repeated, after a warm-up that fills libtorch's and malloc's caches.
@@ -47,6 +51,26 @@ struct MemoryTests {
             #expect(grown < 1_500_000, "grew by \(grown) bytes")
         }
     }
+
+    #if canImport(Glibc)
+        @Test func keptPagesAreNotMappedAnew() async {
+            await #expect(processExitsWith: .success) {
+                try #require(Memory.keepFreedPages())
+                func use() { _ = Tensor.ones([16 << 20], device: .cpu) }
+                use()
+                let before: Int = MemoryTests.pageFaults()
+                for _ in 0..<8 { use() }
+                // 64 MB are 16384 pages; mapped anew each time they would be 131072 faults.
+                #expect(MemoryTests.pageFaults() - before < 1024)
+            }
+        }
+
+        private static func pageFaults() -> Int {
+            var usage: rusage = rusage()
+            getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
+            return usage.ru_minflt
+        }
+    #endif
 
     @Test func measureCountsPeakAndRest() {
         let bytes: Int = 1 << 20

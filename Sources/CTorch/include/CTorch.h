@@ -194,6 +194,8 @@ const char *ct_version(void);
 int ct_memory_begin(void);
 void ct_memory_now(int64_t *current, int64_t *peak);
 void ct_memory_end(void);
+// Has malloc reuse freed memory instead of unmapping it; false where the C library has no such setting.
+bool ct_keep_freed_pages(void);
 
 #ifdef __cplusplus
 }

@@ -36,10 +36,14 @@ public struct Report: Codable, Sendable {
     /// Whether every gate held and every judged claim was shown.
     public var allCriteriaMet: Bool { gatesPassed && claims.allSatisfy { $0.verdict == .shown } }
 
-    public static func load(_ url: URL) throws -> Report {
+    public static func load(_ url: URL) throws -> Report { try decode(Data(contentsOf: url)) }
+
+    /// Reads what ``json()`` wrote. Throws `DecodingError`.
+    public static func decode(_ json: Data) throws -> Report {
         let decoder: JSONDecoder = JSONDecoder()
         decoder.dateDecodingStrategy = .iso8601
-        return try decoder.decode(Report.self, from: Data(contentsOf: url))
+        decoder.nonConformingFloatDecodingStrategy = .convertFromString(positiveInfinity: "inf", negativeInfinity: "-inf", nan: "nan")
+        return try decoder.decode(Report.self, from: json)
     }
 
     public func json() throws -> Data {
