@@ -23,7 +23,8 @@ extension Report {
         summary.count > 1 ? "\(number(summary.mean)) ± \(number(summary.standardDeviation))" : number(summary.mean)
     }
 
-    static func number(_ value: Double) -> String {
+    /// A measured number as tables show it: three digits after the point, or scientific where it is tiny.
+    public static func number(_ value: Double) -> String {
         let size: Double = abs(value)
         if value == value.rounded(), size < 1e9 { return String(format: "%.0f", value) }
         return size >= 1000 ? String(format: "%.1f", value) : size >= 0.001 ? String(format: "%.3f", value) : String(format: "%.2e", value)
