@@ -99,11 +99,11 @@ let package = Package(
             dependencies: ["Serving", "TestSupport", .product(name: "HummingbirdTesting", package: "hummingbird")]),
         .testTarget(name: "FixtureTests", dependencies: ["SequenceModels", "Optim", "NN", "Torch", "TestSupport"]),
         .testTarget(name: "ExperimentsTests", dependencies: ["Experiments", "TestSupport"]),
-        .testTarget(name: "PapersTests", dependencies: ["Papers", "TestSupport"]),
         .testTarget(
             name: "LinnetWebTests",
             dependencies: ["LinnetWeb", "TestSupport", .product(name: "HummingbirdTesting", package: "hummingbird")],
             exclude: ["Browser"]),
+        .testTarget(name: "PapersTests", dependencies: ["Papers", "SequenceModels", "TestSupport"]),
         .testTarget(name: "CLITests", dependencies: ["linnet", "SequenceModels", "Training", "TestSupport"]),
     ],
     cxxLanguageStandard: .cxx20
