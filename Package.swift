@@ -27,6 +27,7 @@ let package = Package(
         .package(url: "https://github.com/hummingbird-project/swift-mustache", from: "2.1.1"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.0"),
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
+        .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.0"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
     ],
     targets: [
@@ -62,7 +63,11 @@ let package = Package(
             name: "Papers",
             dependencies: [
                 "Experiments",
+                .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "GRDB", package: "GRDB.swift"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "NIOSSL", package: "swift-nio-ssl"),
                 .product(name: "Yams", package: "Yams"),
             ],
             resources: [.copy("Cards"), .copy("Judgements")]),
@@ -100,10 +105,17 @@ let package = Package(
         .testTarget(name: "FixtureTests", dependencies: ["SequenceModels", "Optim", "NN", "Torch", "TestSupport"]),
         .testTarget(name: "ExperimentsTests", dependencies: ["Experiments", "TestSupport"]),
         .testTarget(
+            name: "PapersTests",
+            dependencies: [
+                "Papers", "SequenceModels", "TestSupport",
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "NIOSSL", package: "swift-nio-ssl"),
+            ]),
+        .testTarget(
             name: "LinnetWebTests",
             dependencies: ["LinnetWeb", "TestSupport", .product(name: "HummingbirdTesting", package: "hummingbird")],
             exclude: ["Browser"]),
-        .testTarget(name: "PapersTests", dependencies: ["Papers", "SequenceModels", "TestSupport"]),
         .testTarget(name: "CLITests", dependencies: ["linnet", "SequenceModels", "Training", "TestSupport"]),
     ],
     cxxLanguageStandard: .cxx20
