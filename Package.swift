@@ -82,7 +82,7 @@ let package = Package(
             dependencies: ["Serving", "TestSupport", .product(name: "HummingbirdTesting", package: "hummingbird")]),
         .testTarget(name: "FixtureTests", dependencies: ["SequenceModels", "Optim", "NN", "Torch", "TestSupport"]),
         .testTarget(name: "ExperimentsTests", dependencies: ["Experiments", "TestSupport"]),
-        .testTarget(name: "PapersTests", dependencies: ["Papers", "TestSupport"]),
+        .testTarget(name: "PapersTests", dependencies: ["Papers", "SequenceModels", "TestSupport"]),
         .testTarget(name: "CLITests", dependencies: ["linnet", "SequenceModels", "Training", "TestSupport"]),
     ],
     cxxLanguageStandard: .cxx20

@@ -16,7 +16,7 @@ struct LinnetBench {
     }
 
     static func main() {
-        Memory.keepFreedPages()
+        Memory.keepFreedBlocks()
         let names: [String] = Array(CommandLine.arguments.dropFirst())
         if names.isEmpty {
             for benchmark in benchmarks { print("\(benchmark.name)\t\(benchmark.summary)") }

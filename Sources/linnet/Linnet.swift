@@ -29,7 +29,7 @@ struct Linnet: AsyncParsableCommand {
         ])
 
     static func main() async {
-        Memory.keepFreedPages()
+        Memory.keepFreedBlocks()
         do {
             var command: any ParsableCommand = try parseAsRoot(Recipe.expanded(Array(CommandLine.arguments.dropFirst())))
             if var asynchronous = command as? any AsyncParsableCommand {
