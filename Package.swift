@@ -114,7 +114,11 @@ let package = Package(
             ]),
         .testTarget(
             name: "LinnetWebTests",
-            dependencies: ["LinnetWeb", "TestSupport", .product(name: "HummingbirdTesting", package: "hummingbird")],
+            dependencies: [
+                "LinnetWeb", "TestSupport",
+                .product(name: "GRDB", package: "GRDB.swift"),
+                .product(name: "HummingbirdTesting", package: "hummingbird"),
+            ],
             exclude: ["Browser"]),
         .testTarget(name: "CLITests", dependencies: ["linnet", "SequenceModels", "Training", "TestSupport"]),
     ],

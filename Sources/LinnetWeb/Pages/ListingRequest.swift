@@ -12,6 +12,8 @@ struct ListingRequest: Sendable {
     var status: PaperStatus?
     var order: PaperOrder = .new
     var page: Int = 1
+    /// Papers on a page.
+    var length: Int = WebSite.pageLength
 
     init() {}
 

@@ -6,7 +6,9 @@ extension WebSite {
 
     /// The Atom feed, of all papers or of those that a query finds.
     func feed(query: String?) async throws -> String {
-        do { return try AtomFeed(store: store, site: configuration.site).xml(query: query, limit: Self.feedLength) } catch let error as PaperQueryError {
+        do { return try AtomFeed(store: store, site: configuration.site).xml(query: query, limit: Self.feedLength) } catch let error
+            as PaperQueryError
+        {
             throw WebError.bad("\(error)")
         }
     }

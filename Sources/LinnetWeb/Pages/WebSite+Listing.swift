@@ -23,10 +23,10 @@ extension WebSite {
     /// A listing without a query, by pages.
     private func listed(_ request: ListingRequest) throws -> View {
         let total: Int = try store.count(request.filter)
-        let pages: Int = max(1, (total + Self.pageLength - 1) / Self.pageLength)
+        let pages: Int = max(1, (total + request.length - 1) / request.length)
         let page: Int = min(request.page, pages)
         let papers: [Paper] = try store.listing(
-            request.filter, order: request.order, limit: Self.pageLength, offset: (page - 1) * Self.pageLength)
+            request.filter, order: request.order, limit: request.length, offset: (page - 1) * request.length)
         return [
             "countText": Wording.count(total, "paper"), "sections": request.order == .new ? days(papers) : ordered(papers, request.order),
             "isEmpty": papers.isEmpty, "hasPages": pages > 1, "page": page, "pages": pages,

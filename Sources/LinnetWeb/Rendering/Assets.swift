@@ -22,7 +22,8 @@ struct Assets: Sendable {
         var files: [String: Data] = try Self.resources("Static")
         if let plotLibrary {
             do { files[Self.plotLibraryName] = try Data(contentsOf: plotLibrary) } catch {
-                throw ConfigurationError("web: \(plotLibrary.path) cannot be read; give Plotly's plotly.min.js with --plotly, or leave it out")
+                throw ConfigurationError(
+                    "web: \(plotLibrary.path) cannot be read; give Plotly's plotly.min.js with --plotly, or leave it out")
             }
         }
         var hash: SHA256 = SHA256()

@@ -51,7 +51,8 @@ enum ReportView {
     private static func provenance(_ report: Report) -> String {
         let facts: String = report.environment.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }.joined(separator: ", ")
         let seeds: String = report.seeds.map(String.init).joined(separator: ", ")
-        return "Scale \(report.scale.rawValue), seeds \(seeds), \(Wording.seconds(report.seconds)), \(Wording.time(report.started)); \(facts)."
+        return
+            "Scale \(report.scale.rawValue), seeds \(seeds), \(Wording.seconds(report.seconds)), \(Wording.time(report.started)); \(facts)."
     }
 
     /// A run as a row of a table.

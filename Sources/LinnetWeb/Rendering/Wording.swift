@@ -61,7 +61,9 @@ enum Wording {
     static func machineDay(_ date: Date) -> String { String(machineTime(date).prefix(10)) }
 
     static func seconds(_ seconds: Double) -> String {
-        seconds < 90 ? String(format: "%.0f s", seconds) : seconds < 5400 ? String(format: "%.0f min", seconds / 60) : String(format: "%.1f h", seconds / 3600)
+        seconds < 90
+            ? String(format: "%.0f s", seconds)
+            : seconds < 5400 ? String(format: "%.0f min", seconds / 60) : String(format: "%.1f h", seconds / 3600)
     }
 
     static func count(_ number: Int, _ noun: String) -> String {
