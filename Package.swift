@@ -18,6 +18,7 @@ let package = Package(
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
+        .package(url: "https://github.com/apple/swift-crypto", from: "4.5.0"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
         .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0"),
         .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
@@ -59,10 +60,11 @@ let package = Package(
             name: "Papers",
             dependencies: [
                 "Experiments",
+                .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "GRDB", package: "GRDB.swift"),
                 .product(name: "Yams", package: "Yams"),
             ],
-            resources: [.copy("Cards"), .copy("Judgements")]),
+            resources: [.copy("Cards"), .copy("Judgements"), .copy("Search/synonyms.yaml")]),
         .executableTarget(
             name: "linnet",
             dependencies: [
@@ -70,7 +72,7 @@ let package = Package(
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Yams", package: "Yams"),
             ]),
-        .executableTarget(name: "linnet-bench", dependencies: ["SequenceModels"], path: "Benchmarks", exclude: ["peers"]),
+        .executableTarget(name: "linnet-bench", dependencies: ["Papers", "SequenceModels"], path: "Benchmarks", exclude: ["peers"]),
         .target(name: "TestSupport", path: "Tests/TestSupport"),
         .testTarget(name: "TorchTests", dependencies: ["Torch", "TestSupport"]),
         .testTarget(name: "NNTests", dependencies: ["NN", "TestSupport"]),
