@@ -70,7 +70,7 @@ let package = Package(
                 .product(name: "NIOSSL", package: "swift-nio-ssl"),
                 .product(name: "Yams", package: "Yams"),
             ],
-            resources: [.copy("Cards"), .copy("Judgements")]),
+            resources: [.copy("Cards"), .copy("Judgements"), .copy("Search/synonyms.yaml")]),
         .target(
             name: "LinnetWeb",
             dependencies: [
@@ -92,7 +92,7 @@ let package = Package(
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Yams", package: "Yams"),
             ]),
-        .executableTarget(name: "linnet-bench", dependencies: ["SequenceModels"], path: "Benchmarks", exclude: ["peers"]),
+        .executableTarget(name: "linnet-bench", dependencies: ["Papers", "SequenceModels"], path: "Benchmarks", exclude: ["peers"]),
         .target(name: "TestSupport", path: "Tests/TestSupport"),
         .testTarget(name: "TorchTests", dependencies: ["Torch", "TestSupport"]),
         .testTarget(name: "NNTests", dependencies: ["NN", "TestSupport"]),

@@ -22,6 +22,7 @@ struct Linnet: AsyncParsableCommand {
             DiffuseCommand.self,
             GenerateCommand.self,
             EvalCommand.self,
+            PapersCommand.self,
             ReproduceCommand.self,
             RunsCommand.self,
             DataCommand.self,
