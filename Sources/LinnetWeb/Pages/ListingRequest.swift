@@ -44,11 +44,6 @@ struct ListingRequest: Sendable {
 
     var filter: PaperFilter { PaperFilter(groups: group.map { [$0] } ?? [], statuses: status.map { [$0] } ?? []) }
 
-    /// The query with the filters in the query's own language.
-    func searchText(_ query: String) -> String {
-        query + (group.map { " group:\($0.rawValue)" } ?? "") + (status.map { " status:\($0.rawValue)" } ?? "")
-    }
-
     /// Link to another page of the same listing.
     func link(page: Int) -> String {
         let fields: [(String, String?)] = [

@@ -56,7 +56,7 @@ extension WebSite {
     private func found(_ query: String, _ request: ListingRequest) throws -> View {
         let hits: [SearchHit]
         do {
-            hits = try store.search(PaperQuery(request.searchText(query)), mode: .hybrid, limit: Self.pageLength)
+            hits = try store.search(PaperQuery(query), filter: request.filter, limit: Self.pageLength)
         } catch let error as PaperQueryError {
             return ["error": "\(error)", "countText": "", "sections": [View]()]
         }
@@ -71,6 +71,13 @@ extension WebSite {
     private static func why(_ hit: SearchHit) -> String? {
         if hit.why.snippet.contains(where: \.isMatch) { return hit.why.snippet.map(\.text).joined() }
         return hit.why.cosine.map { "near in meaning, cosine " + String(format: "%.2f", $0) }
+    }
+
+    /// Has the catalogue read what listing and search keep in memory.
+    func warmUp() throws {
+        var request: ListingRequest = ListingRequest()
+        request.query = "linear layer"
+        _ = try listing(request)
     }
 
     private func ownCount() throws -> Int { try store.count(PaperFilter(sources: [.builtin])) }

@@ -85,7 +85,7 @@ struct PageHandlers: Sendable {
         let asked: ListingRequest = try ListingRequest(FormFields(queryOf: request))
         guard let query = asked.query else { throw WebError.bad("the search is empty; give it as ?q=WORDS") }
         let hits: [SearchHit]
-        do { hits = try site.store.search(PaperQuery(asked.searchText(query)), mode: .hybrid, limit: WebSite.pageLength) } catch let error
+        do { hits = try site.store.search(PaperQuery(query), filter: asked.filter, limit: WebSite.pageLength) } catch let error
             as PaperQueryError
         { throw WebError.bad("\(error)") }
         let encoder: JSONEncoder = JSONEncoder()

@@ -51,6 +51,9 @@ public struct WebApplication: Sendable {
             }
         }
         defer { watch.cancel() }
+        // The first search reads the whole catalogue into memory; no visitor should wait for that.
+        let warmUp: Task<Void, Never> = Task.detached(priority: .utility) { [site] in try? site.warmUp() }
+        defer { warmUp.cancel() }
         var failure: (any Error)?
         do { try await group.run() } catch { failure = error }
         await site.jobs?.shutDown()
