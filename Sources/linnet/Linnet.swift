@@ -23,6 +23,7 @@ struct Linnet: AsyncParsableCommand {
             GenerateCommand.self,
             EvalCommand.self,
             ReproduceCommand.self,
+            ResultsCommand.self,
             RunsCommand.self,
             DataCommand.self,
             DemoCommand.self,
