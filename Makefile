@@ -102,8 +102,11 @@ demo: build ## install what is missing, build, and run the two-minute tour
 
 SLUGS ?= --all
 .PHONY: reproduce
-reproduce: build ## run experiments at small scale: make reproduce SLUGS="gla deltanet"; reports go to results/
-	LINNET_DATA="$${LINNET_DATA:-$(DATA)}" .build/release/linnet reproduce $(SLUGS) --scale small
+reproduce: build ## run experiments at small scale: make reproduce SLUGS="gla deltanet"; reports go to results/ and RESULTS.md
+	@status=0
+	LINNET_DATA="$${LINNET_DATA:-$(DATA)}" .build/release/linnet reproduce $(SLUGS) --scale small || status=$$?
+	.build/release/linnet results write
+	exit $$status
 
 # Optional: a machine for which there is no such wheel runs the benchmarks without that peer.
 $(VENV)/.bench-peers: requirements-bench.txt | $(VENV)/.peers

@@ -48,7 +48,8 @@ public struct JobState: Codable, Sendable, Identifiable, Equatable {
     public internal(set) var line: String = ""
     /// Seeds that are measured, those of an earlier run that was continued among them.
     public internal(set) var seedsDone: Int = 0
-    /// Seconds until the job is likely to end; nil while nothing is known, or when it has taken longer than was thought.
+    /// Seconds that the job is likely to need still, not counting how long it waits; nil while nothing is known, or when it takes longer than
+    /// was thought.
     public internal(set) var secondsLeft: Double?
     /// UTC.
     public let submittedAt: Date
