@@ -10,7 +10,7 @@ extension WebSite {
         let paper: Paper = try store.paper(slug)
         let runs: [PaperRun] = try store.runSummaries(of: slug, limit: 30)
         let shown: (run: PaperRun, report: Report)? = try newestReport(runs)
-        let active: [JobView] = await jobs?.jobs().filter { $0.slug == slug }.map { JobView($0) } ?? []
+        let active: [JobView] = await jobs?.jobs().filter { $0.slug == slug }.suffix(3).map { JobView($0) } ?? []
         let canRun: Bool = jobs != nil && ExperimentCatalogue.slugs.contains(slug)
         let related: [View] = try store.similar(to: slug, limit: 6).map { ["slug": $0.paper.slug, "title": $0.paper.title] }
         let parts: View = [
