@@ -22,8 +22,11 @@ struct Linnet: AsyncParsableCommand {
             DiffuseCommand.self,
             GenerateCommand.self,
             EvalCommand.self,
+            PapersCommand.self,
             ReproduceCommand.self,
+            ResultsCommand.self,
             RunsCommand.self,
+            WebCommand.self,
             DataCommand.self,
             DemoCommand.self,
         ])

