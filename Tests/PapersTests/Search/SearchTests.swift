@@ -107,7 +107,10 @@ import Testing
         let store: PaperStore = try Self.store.get()
         try store.pool.read { database in
             let sqlite: FullText = try store.fullText(database)
-            guard case .sqlite = sqlite else { return Issue.record("this SQLite has no FTS5") }
+            guard case .sqlite = sqlite else {
+                Issue.record("this SQLite has no FTS5")
+                return
+            }
             let own: FullText = .process(try BM25Index(database), database)
             let terms: [QueryTerm] = try QueryExpansion(vocabulary: sqlite.vocabulary).terms(of: try PaperQuery(text))
             #expect(try QueryExpansion(vocabulary: own.vocabulary).terms(of: try PaperQuery(text)) == terms)
@@ -186,7 +189,7 @@ import Testing
         _ = try again.search(query, mode: .semantic, limit: 5)
         #expect(encoder.calls.count == 75, "only the query")
         var card: PaperCard = try #require(PaperCards.load().first)
-        card.claim += " Now."
+        card.summary += " Now."
         try again.update(cards: [card])
         _ = try again.search(query, mode: .semantic, limit: 5)
         #expect(encoder.calls.count == 77, "the query and the one text that changed")
