@@ -68,7 +68,7 @@ let package = Package(
                 .product(name: "NIOSSL", package: "swift-nio-ssl"),
                 .product(name: "Yams", package: "Yams"),
             ],
-            resources: [.copy("Cards"), .copy("Judgements")]),
+            resources: [.copy("Cards"), .copy("Judgements"), .copy("Search/synonyms.yaml")]),
         .executableTarget(
             name: "linnet",
             dependencies: [
@@ -76,7 +76,7 @@ let package = Package(
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Yams", package: "Yams"),
             ]),
-        .executableTarget(name: "linnet-bench", dependencies: ["SequenceModels"], path: "Benchmarks", exclude: ["peers"]),
+        .executableTarget(name: "linnet-bench", dependencies: ["Papers", "SequenceModels"], path: "Benchmarks", exclude: ["peers"]),
         .target(name: "TestSupport", path: "Tests/TestSupport"),
         .testTarget(name: "TorchTests", dependencies: ["Torch", "TestSupport"]),
         .testTarget(name: "NNTests", dependencies: ["NN", "TestSupport"]),
@@ -91,7 +91,7 @@ let package = Package(
         .testTarget(
             name: "PapersTests",
             dependencies: [
-                "Papers", "TestSupport",
+                "Papers", "SequenceModels", "TestSupport",
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "NIOSSL", package: "swift-nio-ssl"),

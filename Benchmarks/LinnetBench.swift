@@ -12,11 +12,12 @@ struct LinnetBench {
             GrowthBenchmark.self,
             ScanBenchmark.self,
             TrainStepBenchmark.self,
+            PapersBenchmark.self,
         ]
     }
 
     static func main() {
-        Memory.keepFreedPages()
+        Memory.keepFreedBlocks()
         let names: [String] = Array(CommandLine.arguments.dropFirst())
         if names.isEmpty {
             for benchmark in benchmarks { print("\(benchmark.name)\t\(benchmark.summary)") }

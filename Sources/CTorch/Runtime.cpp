@@ -7,12 +7,7 @@
 #include <torch/version.h>
 
 #include <algorithm>
-#include <climits>
 #include <optional>
-
-#ifdef __GLIBC__
-#include <malloc.h>
-#endif
 
 #include "Boundary.h"
 
@@ -102,13 +97,4 @@ void ct_memory_now(int64_t *current, int64_t *peak) {
 void ct_memory_end(void) {
     counterGuard.reset();
     counter.reset();
-}
-
-bool ct_keep_freed_pages(void) {
-#ifdef __GLIBC__
-    // One arena, since only the main one grows without a bound on the size of a block.
-    return mallopt(M_MMAP_MAX, 0) && mallopt(M_TRIM_THRESHOLD, INT_MAX) && mallopt(M_ARENA_MAX, 1);
-#else
-    return false;
-#endif
 }

@@ -27,15 +27,17 @@ public enum Memory {
         return (result, Usage(peakByteCount: Int(peak), remainingByteCount: Int(current)))
     }
 
-    /// Has the C library keep freed memory for the next tensors instead of giving it back to the system.
+    /// Keeps freed blocks of 1 MB and more on the CPU for the next tensors, instead of giving them back to the system at once.
     ///
-    /// By default glibc maps every tensor above 32 MB anew, and the system fills each of its pages with zeros at the first touch. In work on
-    /// such tensors that takes a quarter of the time. The price is that the process holds on to what it once needed (above 2 GB at the end
-    /// of the heap it is still given back). A policy for a program, not for a library: call it once, before the first tensor.
+    /// The system fills each page of a fresh block with zeros at its first touch, which in work on large tensors takes up to a third of the
+    /// time. Blocks are rounded up by at most an eighth; of those kept, the ones unused for longest go first. A policy for a program to choose,
+    /// at any time; the `linnet` command line does.
     ///
-    /// - Returns: whether the C library can be told so; false outside glibc, where nothing changes.
-    @discardableResult
-    public static func keepFreedPages() -> Bool { ct_keep_freed_pages() }
+    /// - Parameter limit: most bytes of unused blocks; 0 gives them all back and keeps none from then on.
+    public static func keepFreedBlocks(upTo limit: Int = 2 << 30) {
+        precondition(limit >= 0, "Memory.keepFreedBlocks: a limit of \(limit) bytes")
+        ct_keep_blocks(limit)
+    }
 
     /// Bytes of this process that are in physical memory, or nil where the system does not say.
     public static var residentByteCount: Int? {

@@ -22,6 +22,7 @@ struct Linnet: AsyncParsableCommand {
             DiffuseCommand.self,
             GenerateCommand.self,
             EvalCommand.self,
+            PapersCommand.self,
             ReproduceCommand.self,
             RunsCommand.self,
             DataCommand.self,
@@ -29,7 +30,7 @@ struct Linnet: AsyncParsableCommand {
         ])
 
     static func main() async {
-        Memory.keepFreedPages()
+        Memory.keepFreedBlocks()
         do {
             var command: any ParsableCommand = try parseAsRoot(Recipe.expanded(Array(CommandLine.arguments.dropFirst())))
             if var asynchronous = command as? any AsyncParsableCommand {

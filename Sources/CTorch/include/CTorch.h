@@ -194,8 +194,8 @@ const char *ct_version(void);
 int ct_memory_begin(void);
 void ct_memory_now(int64_t *current, int64_t *peak);
 void ct_memory_end(void);
-// Has malloc reuse freed memory instead of unmapping it; false where the C library has no such setting.
-bool ct_keep_freed_pages(void);
+// From now on keeps freed CPU blocks of 1 MB and more for the next tensors, `bytes` of them at most; 0 frees them all and keeps none.
+void ct_keep_blocks(size_t bytes);
 
 #ifdef __cplusplus
 }

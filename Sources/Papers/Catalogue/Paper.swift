@@ -28,6 +28,7 @@ public struct Paper: Codable, Identifiable, Sendable, Equatable, FetchableRecord
     public var slug: String
     public var title: String
     public var arxivID: String?
+    public var doi: String?
     public var year: Int?
     /// The abstract of an imported paper; nil for Linnet's own cards.
     public var abstract: String?

@@ -6,6 +6,7 @@ struct PaperEntry: Sendable {
     var slug: String
     var title: String
     var arxivID: String?
+    var doi: String?
     var year: Int?
     var abstract: String?
     var summary: String = ""
@@ -29,7 +30,8 @@ struct PaperEntry: Sendable {
     /// - Returns: the entry's id.
     func write(over id: Int64?, at time: Date, in database: Database) throws -> Int64 {
         let columns: [(String, (any DatabaseValueConvertible)?)] = [
-            ("slug", slug), ("title", title), ("normalizedTitle", Self.normalized(title)), ("arxivID", arxivID), ("year", year),
+            ("slug", slug), ("title", title), ("normalizedTitle", Self.normalized(title)), ("arxivID", arxivID), ("doi", doi),
+            ("year", year),
             ("abstract", abstract), ("summary", summary), ("claim", claim), ("figure", figure), ("library", library), ("symbol", symbol),
             ("command", command), ("swift", swift), ("\"group\"", group.rawValue), ("code", code), ("source", source.rawValue),
             ("curatorNote", curatorNote), ("listedOn", listedOn), ("updatedAt", time), ("\"order\"", order),
@@ -43,7 +45,7 @@ struct PaperEntry: Sendable {
         } else {
             let names: String = columns.map(\.0).joined(separator: ", ")
             let marks: String = columns.map { _ in "?" }.joined(separator: ", ")
-            try database.execute(sql: "INSERT INTO paper (\(names), status) VALUES (\(marks), 'listed')", arguments: values)
+            try database.cachedStatement(sql: "INSERT INTO paper (\(names), status) VALUES (\(marks), 'listed')").execute(arguments: values)
             stored = database.lastInsertedRowID
         }
         try writeLists(of: stored, in: database)
@@ -53,24 +55,24 @@ struct PaperEntry: Sendable {
 
     private func writeLists(of id: Int64, in database: Database) throws {
         for (table, column, values) in [("keyword", "term", keywords), ("author", "name", authors)] {
-            try database.execute(sql: "DELETE FROM \(table) WHERE paperID = ?", arguments: [id])
-            for (position, value) in values.enumerated() {
-                try database.execute(
-                    sql: "INSERT INTO \(table) (paperID, position, \(column)) VALUES (?, ?, ?)", arguments: [id, position, value])
-            }
+            try database.cachedStatement(sql: "DELETE FROM \(table) WHERE paperID = ?").execute(arguments: [id])
+            let insertion: Statement = try database.cachedStatement(
+                sql: "INSERT INTO \(table) (paperID, position, \(column)) VALUES (?, ?, ?)")
+            for (position, value) in values.enumerated() { try insertion.execute(arguments: [id, position, value]) }
         }
     }
 
     /// Writes the full-text row of an entry anew from its tables.
     static func writeText(of id: Int64, in database: Database) throws {
-        try database.execute(sql: "DELETE FROM paperText WHERE rowid = ?", arguments: [id])
-        try database.execute(
+        try database.cachedStatement(sql: "DELETE FROM paperText WHERE rowid = ?").execute(arguments: [id])
+        try database.cachedStatement(
             sql: """
                 INSERT INTO paperText (rowid, slug, title, summary, abstract, keywords, claim)
                 SELECT id, slug, title, summary, coalesce(abstract, ''),
                     coalesce((SELECT group_concat(term, ', ') FROM (SELECT term FROM keyword WHERE paperID = paper.id ORDER BY position)), ''), claim
                 FROM paper WHERE id = ?
-                """, arguments: [id])
+                """
+        ).execute(arguments: [id])
     }
 
     /// Whether the catalogue has just these words already, so that opening it writes nothing.

@@ -2,11 +2,16 @@ import GRDB
 
 /// The tables of the catalogue, version by version.
 enum PaperSchema {
-    static var migrator: DatabaseMigrator {
+    /// - Parameter fullText: whether text is searched by FTS5; nil takes it where SQLite has it.
+    static func migrator(fullText: Bool? = nil) -> DatabaseMigrator {
         var migrator: DatabaseMigrator = DatabaseMigrator()
-        migrator.registerMigration("catalogue") { try $0.execute(sql: catalogue) }
+        migrator.registerMigration("catalogue") {
+            try $0.execute(sql: catalogue)
+            try SearchSchema.createText($0, fullText: try fullText ?? SearchSchema.hasFullText($0))
+        }
         migrator.registerMigration("runs and votes") { try $0.execute(sql: activity) }
         migrator.registerMigration("subscriptions") { try $0.execute(sql: subscriptions) }
+        migrator.registerMigration("search") { try $0.execute(sql: SearchSchema.changes) }
         return migrator
     }
 
@@ -33,8 +38,6 @@ enum PaperSchema {
         CREATE TABLE embedding (
             paperID INTEGER NOT NULL REFERENCES paper(id) ON DELETE CASCADE, encoder TEXT NOT NULL, dimensions INTEGER NOT NULL,
             vector BLOB NOT NULL, textHash TEXT NOT NULL, PRIMARY KEY (paperID, encoder)) WITHOUT ROWID;
-        CREATE VIRTUAL TABLE paperText USING fts5(
-            slug, title, summary, abstract, keywords, claim, tokenize = 'porter unicode61 remove_diacritics 2');
         """
 
     private static let activity: String = """

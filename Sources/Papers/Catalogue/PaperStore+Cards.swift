@@ -13,14 +13,21 @@ extension PaperStore {
 
     private static func write(_ card: PaperCard, at time: Date, in database: Database) throws {
         let known: Row? = try Row.fetchOne(
-            database, sql: "SELECT id, source FROM paper WHERE slug = ? OR arxivID = ? ORDER BY slug = ? DESC",
+            database, sql: "SELECT id, doi, curatorNote FROM paper WHERE slug = ? OR arxivID = ? ORDER BY slug = ? DESC",
             arguments: [card.slug, card.arxiv, card.slug])
-        let entry: PaperEntry = PaperEntry(
+        var entry: PaperEntry = PaperEntry(
             slug: card.slug, title: card.title, arxivID: card.arxiv, year: card.year, summary: card.summary, claim: card.claim,
             figure: card.figure, library: card.library, symbol: card.symbol, command: card.command, swift: card.swift, group: card.group,
             code: card.code, source: .builtin, listedOn: try day(card), order: card.order, keywords: card.keywords)
         let id: Int64? = known.map { $0["id"] }
         if let id, try entry.isStored(as: id, in: database) { return }
+        if let id {
+            // What users and imports have added to the card stays.
+            entry.doi = known?["doi"]
+            entry.curatorNote = known?["curatorNote"]
+            entry.authors = try String.fetchAll(
+                database, sql: "SELECT name FROM author WHERE paperID = ? ORDER BY position", arguments: [id])
+        }
         let stored: Int64 = try entry.write(over: id, at: time, in: database)
         try updateStatus(of: stored, in: database)
     }

@@ -1,11 +1,6 @@
 import Foundation
 import GRDB
 
-/// The order of a listing.
-public enum PaperOrder: String, Codable, Sendable, CaseIterable {
-    case trending, new, title
-}
-
 extension PaperStore {
     /// - Throws: ``PaperError/unknownPaper(_:nearest:)``.
     public func paper(_ slug: String) throws -> Paper {

@@ -10,6 +10,9 @@ public final class PaperStore: Sendable {
     public let pool: DatabasePool
     /// The time, injected so that trending, feed and digest can be tested.
     public let now: @Sendable () -> Date
+    /// What semantic search compares papers by; nil means the model that is fitted to the catalogue itself.
+    public let encoder: (any SentenceEncoder)?
+    let caches: CatalogueCaches = CatalogueCaches()
 
     /// `$LINNET_PAPERS`, or papers.db in the user's data folder (`$XDG_DATA_HOME/linnet`, by default ~/.local/share/linnet).
     public static var standardPath: String {
@@ -22,11 +25,21 @@ public final class PaperStore: Sendable {
     /// Opens the catalogue, creating it and its folder if they are missing, and brings Linnet's own cards up to date.
     ///
     /// - Throws: ``PaperError`` or `FileError`.
-    public init(
-        _ path: String = PaperStore.standardPath, cards: [PaperCard]? = nil, now: @escaping @Sendable () -> Date = { Date() }
+    public convenience init(
+        _ path: String = PaperStore.standardPath, cards: [PaperCard]? = nil, encoder: (any SentenceEncoder)? = nil,
+        now: @escaping @Sendable () -> Date = { Date() }
+    ) throws {
+        try self.init(path, cards: cards, encoder: encoder, fullText: nil, now: now)
+    }
+
+    /// - Parameter fullText: whether a new catalogue is searched by FTS5; nil takes it where SQLite has it.
+    init(
+        _ path: String, cards: [PaperCard]?, encoder: (any SentenceEncoder)? = nil, fullText: Bool?,
+        now: @escaping @Sendable () -> Date = { Date() }
     ) throws {
         self.path = path
         self.now = now
+        self.encoder = encoder
         let folder: String = (path as NSString).deletingLastPathComponent
         if !folder.isEmpty { try AtomicFile.createFolder(folder) }
         var configuration: Configuration = Configuration()
@@ -34,7 +47,7 @@ public final class PaperStore: Sendable {
         configuration.foreignKeysEnabled = true
         do {
             pool = try DatabasePool(path: path, configuration: configuration)
-            try PaperSchema.migrator.migrate(pool)
+            try PaperSchema.migrator(fullText: fullText).migrate(pool)
         } catch let error as DatabaseError where error.resultCode == .SQLITE_NOTADB {
             throw PaperError.notACatalogue(path: path)
         } catch let error as DatabaseError {

@@ -10,7 +10,7 @@ struct VoterKey {
     ///
     /// - Throws: `FileError`, or ``PaperError`` where the file is no key or others can read it.
     static func load(beside path: String) throws -> VoterKey {
-        let file: String = path + ".key"
+        let file: String = file(beside: path)
         if access(file, F_OK) != 0 { try create(file) }
         var status: stat = stat()
         let bytes: Data? = FileManager.default.contents(atPath: file)
@@ -18,6 +18,8 @@ struct VoterKey {
         guard status.st_mode & 0o077 == 0, bytes.count == 32 else { throw PaperError.voterKey(path: file) }
         return VoterKey(key: SymmetricKey(data: bytes))
     }
+
+    static func file(beside path: String) -> String { path + ".key" }
 
     /// HMAC-SHA256.
     func hash(_ voter: String) -> Data { Data(HMAC<SHA256>.authenticationCode(for: Data(voter.utf8), using: key)) }

@@ -9,6 +9,14 @@ enum TokenizerDocument {
         ])
     }
 
+    private static let lengthFields: Set<[UInt8]> = [Array("truncation".utf8), Array("padding".utf8)]
+
+    /// A document that says nothing on cutting and padding.
+    static func withoutLengths(_ document: JSONValue) -> JSONValue {
+        guard case .object(let members) = document else { return document }
+        return .object(members.map { lengthFields.contains($0.key) ? JSONMember(key: $0.key, value: .null) : $0 })
+    }
+
     static func bytePairModel(vocabulary: [JSONMember], merges: [JSONValue], unknownToken: String? = nil) -> JSONValue {
         .object([
             "type": .string("BPE"), "dropout": .null, "unk_token": unknownToken.map(JSONValue.string) ?? .null,

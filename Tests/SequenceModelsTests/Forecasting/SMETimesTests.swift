@@ -25,11 +25,12 @@ import Training
         fusion: SMETimesConfiguration.Fusion = .adaptive, experts: Int = 3, horizon: Int = 12, source: PromptSource = .ownColumn,
         usesBody: Bool = true, encoder: SMETimesConfiguration.SegmentEncoder = .linear, balance: Double = 0.01
     ) throws -> SMETimes {
-        seedEverything(4)
         let configuration: SMETimesConfiguration = try SMETimesConfiguration(
             lookback: 48, horizon: horizon, segment: 12, experts: experts, balance: balance, fusion: fusion, encoder: encoder,
             promptSource: source, usesBody: usesBody)
-        let model: SMETimes = SMETimes(configuration, backbone: backbone, tokenizer: ByteTokenizer())
+        // A generator of its own: the shared one serves the tests that run beside this one, too.
+        let model: SMETimes = SMETimes(
+            configuration, backbone: backbone, tokenizer: ByteTokenizer(), generator: RandomGenerator(seed: 4, device: .cpu))
         model.prepare(for: data.data)
         model.train(false)
         return model

@@ -34,12 +34,15 @@ public final class TokenizerPipeline: Sendable {
 
     /// Reads a `tokenizer.json`, or the one in a directory.
     ///
+    /// - Parameter wholeTexts: what the file says on cutting and padding is passed over, as the caller does both itself; otherwise such a
+    ///   file is refused.
     /// - Throws: `FileError` where the file cannot be read, else ``TokenizerError/inFile(_:_:)``.
-    public convenience init(contentsOf url: URL) throws {
+    public convenience init(contentsOf url: URL, wholeTexts: Bool = false) throws {
         let file = tokenizerFile(at: url)
         let bytes = try contents(of: file)
         do {
-            try self.init(document: try JSONParser.parse(bytes))
+            let document = try JSONParser.parse(bytes)
+            try self.init(document: wholeTexts ? TokenizerDocument.withoutLengths(document) : document)
         } catch let error as TokenizerError {
             throw TokenizerError.inFile(file.path, error)
         }
@@ -95,6 +98,17 @@ public final class TokenizerPipeline: Sendable {
     /// The ids of two texts as one sequence, and for each the segment that it belongs to (0 or 1 with BERT).
     public func encode(_ first: String, pairedWith second: String) -> (ids: [Int], typeIDs: [Int]) {
         postProcessor.process(modelIDs(of: first), modelIDs(of: second))
+    }
+
+    /// The ids of a text in windows of at most `length` tokens, each with those that the post-processor adds; a single window for a text without
+    /// tokens. Traps where the added tokens leave no room.
+    public func windows(of text: String, length: Int) -> [[Int]] {
+        let room = length - postProcessor.process([]).count
+        precondition(room > 0, "windows of \(length) tokens have no room for text")
+        let ids = modelIDs(of: text)
+        return stride(from: 0, to: max(ids.count, 1), by: room).map { start in
+            postProcessor.process(Array(ids[start..<min(start + room, ids.count)]))
+        }
     }
 
     private func modelIDs(of text: String) -> [Int] {

@@ -1,0 +1,92 @@
+import Foundation
+import Yams
+
+/// A word, or words that follow one another, that a search looks for, and how much it counts.
+struct QueryTerm: Sendable, Equatable {
+    let words: [String]
+    let weight: Double
+
+    var stems: [String] { words.map(PorterStemmer.stem) }
+    var text: String { words.joined(separator: " ") }
+}
+
+/// The stems that the catalogue knows.
+protocol TermVocabulary {
+    /// How many papers have the stem.
+    func papers(with stem: String) throws -> Int
+    /// The stems that begin with a letter, and how many papers have each.
+    func stems(startingWith letter: Character) throws -> [(stem: String, papers: Int)]
+}
+
+/// Makes a query's terms: its words and phrases, what stands in for words that the catalogue does not know, and synonyms.
+struct QueryExpansion {
+    let vocabulary: any TermVocabulary
+    var synonyms: [[[String]]] = Synonyms.groups
+
+    /// The weight of a synonym.
+    static let synonymWeight: Double = 0.5
+    /// The least share of letter triples that an unknown word has in common with what stands in for it.
+    private static let leastLikeness: Double = 0.5
+    private static let mostReplacements: Int = 3
+
+    func terms(of query: PaperQuery) throws -> [QueryTerm] {
+        let all: [String] = query.words
+        let telling: [String] = all.filter { !TextAnalyzer.stopWords.contains($0) }
+        let words: [String] = telling.isEmpty && query.phrases.isEmpty ? all : telling
+        var terms: [QueryTerm] = query.phrases.map { QueryTerm(words: $0, weight: 1) }
+        for word in words {
+            let isKnown: Bool = try vocabulary.papers(with: PorterStemmer.stem(word)) > 0
+            terms += isKnown ? [QueryTerm(words: [word], weight: 1)] : try replacements(of: word)
+        }
+        terms += synonymTerms(([all] + query.phrases).map { $0.map(PorterStemmer.stem) })
+        var seen: Set<[String]> = []
+        return terms.filter { seen.insert($0.stems).inserted }
+    }
+
+    /// Stems that begin with an unknown word, as while it is being typed, and those that are spelt nearly as it is.
+    private func replacements(of word: String) throws -> [QueryTerm] {
+        guard let letter = word.first, word.count >= 3 else { return [] }
+        let triples: Set<String> = Self.triples(PorterStemmer.stem(word))
+        let known: [(stem: String, papers: Int)] = try vocabulary.stems(startingWith: letter)
+        let scored: [(stem: String, papers: Int, likeness: Double)] = known.compactMap { stem, papers in
+            let isLonger: Bool = stem.hasPrefix(word)
+            guard isLonger || abs(stem.count - word.count) <= 3 else { return nil }
+            let likeness: Double = isLonger ? 0.9 : Self.likeness(triples, Self.triples(stem))
+            return likeness < Self.leastLikeness ? nil : (stem, papers, likeness)
+        }
+        return scored.sorted { ($1.likeness, $1.papers, $0.stem) < ($0.likeness, $0.papers, $1.stem) }.prefix(Self.mostReplacements)
+            .map { QueryTerm(words: [$0.stem], weight: $0.likeness) }
+    }
+
+    /// The other names of everything in the query that has several.
+    private func synonymTerms(_ sequences: [[String]]) -> [QueryTerm] {
+        synonyms.flatMap { group -> [QueryTerm] in
+            let stems: [[String]] = group.map { $0.map(PorterStemmer.stem) }
+            guard stems.contains(where: { name in sequences.contains { $0.contains(name) } }) else { return [] }
+            return group.map { QueryTerm(words: $0, weight: Self.synonymWeight) }
+        }
+    }
+
+    /// Triples of letters of a word with its beginning and end marked.
+    static func triples(_ word: String) -> Set<String> {
+        let marked: [Character] = ["^", "^"] + word + ["$"]
+        return Set((0..<marked.count - 2).map { String(marked[$0..<$0 + 3]) })
+    }
+
+    /// Dice's coefficient.
+    static func likeness(_ left: Set<String>, _ right: Set<String>) -> Double {
+        2 * Double(left.intersection(right).count) / Double(left.count + right.count)
+    }
+}
+
+/// The table of synonyms that comes with Linnet.
+enum Synonyms {
+    /// Groups of names, each name in words; empty where the resource is missing.
+    static let groups: [[[String]]] = {
+        guard let file = Bundle.module.url(forResource: "synonyms", withExtension: "yaml"),
+            let text = try? String(contentsOf: file, encoding: .utf8),
+            let groups = try? YAMLDecoder().decode([[String]].self, from: text)
+        else { return [] }
+        return groups.map { $0.map(TextAnalyzer.words) }
+    }()
+}

@@ -1,0 +1,101 @@
+import SequenceModels
+import Torch
+import Training
+
+/// The programs of the cards, word for word, so that the compiler reads what the page shows; `CardTests` compares the two.
+enum CardExamples {
+    static func deltanet() throws {
+        let layer = DeltaNet(DeltaNetConfiguration(dimensions: 64, heads: 4))
+        let x = Tensor.normal([2, 128, 64])
+        print(layer(x, mode: .chunkwise(32)).shape)
+        var state = layer.initialState(batch: 2)
+        let token = x.selected(axis: 1, index: 0)
+        print(layer.step(token, state: &state).shape, state.byteCount)
+    }
+
+    static func fourierHead() throws {
+        let head = FourierHead(dim: 64, bins: 50, frequencies: 12)
+        let hidden = Tensor.normal([8, 64])
+        print(head(hidden).shape)
+        print(head.density(hidden).sample(100).shape)
+    }
+
+    static func gla() throws {
+        let layer = GatedLinearAttention(GatedLinearAttentionConfiguration(dimensions: 64, heads: 2))
+        let x = Tensor.normal([2, 256, 64])
+        print(layer(x).shape)
+        print(layer.logDecays(x).mean().item(Float.self))
+    }
+
+    static func hyperzzw() throws {
+        let block = SFNEConfiguration(side: 16, globalHidden: 16, localHidden: 16)
+        let settings = try TerminatorConfiguration.compact(inputChannels: 1, classes: 10, block: block)
+        let model = Terminator(settings)
+        let (logits, slowLoss) = model(Tensor.normal([8, 1, 16, 16]))
+        print(logits.shape, slowLoss.item(Float.self))
+    }
+
+    static func liger() throws {
+        let settings = try LlamaConfiguration(
+            vocabularySize: 256, dimensions: 64, hiddenDimensions: 176, layers: 2, heads: 4)
+        let teacher = LlamaModel(settings)
+        let student = try linearize(teacher, into: .gla, window: 32)
+        let tokens = Tensor.zeros([1, 128], dtype: .int64)
+        print(student(tokens).shape)
+    }
+
+    static func lightnet() throws {
+        let settings = LightNetConfiguration(dimensions: 64, heads: 2, causal: false, gridShape: [8, 8])
+        let layer = LightNetAttention(settings)
+        let patches = Tensor.normal([2, 64, 64])  // 8 rows of 8 patches, read in one scan
+        print(layer(patches).shape)
+    }
+
+    static func lit() throws {
+        let layer = SimplifiedLinearAttention(dimensions: 96, heads: 2, grid: 8)
+        print(layer(Tensor.normal([4, 64, 96])).shape)
+        let settings = try DiTConfiguration(
+            imageSize: 16, channels: 1, classes: 10, dimensions: 96, depth: 4, heads: 2, attention: .linear)
+        let model = try DiT(settings)
+        print(model.sample(labels: [3, 7], steps: 20, guidance: 2).shape)
+    }
+
+    static func lssl() throws {
+        let settings = try LSSLConfiguration(features: 32, order: 64, measure: .legs, transition: .shared)
+        let layer = LSSL(settings)
+        let x = Tensor.normal([1, 4096, 32])
+        print(layer(x).shape)
+        layer.rate = 2  // the same system, for data that keeps every second sample
+        print(layer(x[0..., .stride(by: 2)]).shape)
+    }
+
+    static func mom() throws {
+        let settings = MixtureOfMemoriesConfiguration(dimensions: 64, heads: 2, headDimensions: 32, memories: 4, topK: 2)
+        let layer = MixtureOfMemories(settings)
+        print(layer(Tensor.normal([2, 128, 64])).shape)
+        print(layer.auxiliaryLoss?.item(Float.self) ?? 0)
+    }
+
+    static func sMamba() throws {
+        let settings = try SMambaConfiguration(lookback: 96, horizon: 24, dimensions: 64)
+        let model = SMamba(settings)
+        let windows = ForecastInput(values: Tensor.normal([8, 96, 7]), starts: Array(0..<8))
+        print(model.forecast(windows).shape)
+    }
+
+    static func smetimes() throws {
+        let data = try ForecastProtocol(TimeSeries.read(path: "ETTh1.csv"), split: .ett).data
+        let backbone = try LanguageModel(
+            LanguageModelConfiguration(vocabularySize: 256, dimensions: 128, layers: 4, mixer: MixerConfiguration(.softmax)))
+        let model = SMETimes(try SMETimesConfiguration(segment: 48), backbone: backbone, tokenizer: ByteTokenizer())
+        model.prepare(for: data)
+        try print(model.forecast(data.lastWindow(lookback: 672, path: "ETTh1.csv")).shape)
+    }
+
+    static func transnormer() throws {
+        let settings = try TransNormerConfiguration(vocabularySize: 256, dimensions: 128, layers: 4, variant: .t1)
+        let model = try TransNormer(settings)
+        let tokens = Tensor.zeros([1, 64], dtype: .int64)
+        print(model(tokens).shape)
+    }
+}
