@@ -26,7 +26,8 @@ struct PapersFeedCommand: AsyncParsableCommand {
 
     func run() async throws {
         guard limit > 0 else { throw ValidationError("--limit has to be at least 1") }
-        let text: String = try AtomFeed(store: PaperStore(db ?? PaperStore.standardPath), site: site.address()).xml(query: query, limit: limit)
+        let text: String = try AtomFeed(store: PaperStore(db ?? PaperStore.standardPath), site: site.address()).xml(
+            query: query, limit: limit)
         guard let out else { return print(text, terminator: "") }
         try AtomicFile.write(text, to: out)
     }

@@ -53,7 +53,9 @@ struct PapersSubscribersCommand: AsyncParsableCommand {
 
         func run() async throws {
             try await mail.service().add(email: address, topics: topics, query: query, frequency: frequency)
-            try mail.options.show(["address": address]) { "\(address) is asked to confirm, unless it is subscribed or was asked within the last hour" }
+            try mail.options.show(["address": address]) {
+                "\(address) is asked to confirm, unless it is subscribed or was asked within the last hour"
+            }
         }
     }
 
