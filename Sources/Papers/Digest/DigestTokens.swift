@@ -3,8 +3,11 @@ import Foundation
 
 /// The secrets in the links of mails. The catalogue keeps only their SHA-256.
 enum DigestTokens {
-    /// 32 random bytes in base64url: what confirms a subscription.
-    static func confirmation() -> String { base64url(SymmetricKey(size: .bits256).withUnsafeBytes { Data($0) }) }
+    /// 32 random bytes in base64url: what confirms a subscription. None begins with "-", which a command line would take for a flag.
+    static func confirmation() -> String {
+        let token: String = base64url(SymmetricKey(size: .bits256).withUnsafeBytes { Data($0) })
+        return token.hasPrefix("-") ? confirmation() : token
+    }
 
     /// Random bytes that make a subscription's unsubscribe token its own.
     static func nonce() -> Data { SymmetricKey(size: .bits128).withUnsafeBytes { Data($0) } }

@@ -111,12 +111,13 @@ public struct MIMEHeader: Sendable, Equatable {
         value.utf8.allSatisfy { $0 < 0x80 } && !value.contains("=?") && value.split(separator: " ").allSatisfy { $0.utf8.count <= 900 }
     }
 
-    /// RFC 2047: "=?utf-8?B?...?=" of at most 75 characters, each of whole characters. 45 bytes make 60 characters of Base64.
+    /// RFC 2047: "=?utf-8?B?...?=" of at most 75 characters, each of whole characters. 39 bytes make 52 characters of Base64, so
+    /// that the first of them has a place behind "Subject:".
     private static func encodedWords(_ value: String) -> [String] {
         var chunks: [[UInt8]] = [[]]
         for scalar in value.unicodeScalars {
             let bytes: [UInt8] = Array(String(scalar).utf8)
-            if chunks[chunks.count - 1].count + bytes.count > 45 { chunks.append([]) }
+            if chunks[chunks.count - 1].count + bytes.count > 39 { chunks.append([]) }
             chunks[chunks.count - 1] += bytes
         }
         return chunks.map { "=?utf-8?B?" + Data($0).base64EncodedString() + "?=" }
