@@ -11,7 +11,7 @@ extension WebSite {
             "statuses": options(PaperStatus.allCases, chosen: request.status, everything: "any verdict") { $0.label },
             "orders": options(PaperOrder.allCases, chosen: request.order, everything: nil) { Self.label($0) },
         ])
-        return Page(template: "listing", title: request.query ?? "Papers that run", section: .papers, view: chosen)
+        return Page(template: "listing", title: request.query ?? "Papers", section: .papers, view: chosen)
     }
 
     /// The list alone, which a script puts in place of the one before.

@@ -78,7 +78,7 @@ extension WebSite {
     private func tile(_ paper: Paper, _ run: PaperRun?) -> View {
         let isOpen: Bool = run?.verdict == .inconclusive && paper.status == .experiment
         return [
-            "slug": paper.slug, "title": Wording.shortened(paper.title, to: 70), "figure": paper.figure.flatMap { $0.isEmpty ? nil : $0 },
+            "slug": paper.slug, "title": Wording.shortened(paper.title, to: 70), "figure": figure(paper),
             "ours": run.map(Self.outcome), "label": isOpen ? PaperVerdict.inconclusive.label : paper.status.label,
             "tone": isOpen ? PaperVerdict.inconclusive.tone : paper.status.tone,
         ]

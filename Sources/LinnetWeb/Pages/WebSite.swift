@@ -24,9 +24,12 @@ struct WebSite: Sendable {
         return [
             "slug": paper.slug, "title": paper.title, "summary": Wording.shortened(text, to: 320), "isNew": isNew(paper),
             "statusLabel": paper.status.label, "tone": paper.status.tone, "year": paper.year, "group": paper.group.title,
-            "arxiv": paper.arxivID, "figure": paper.figure.flatMap { $0.isEmpty ? nil : $0 },
+            "arxiv": paper.arxivID, "figure": figure(paper),
         ]
     }
+
+    /// The paper's own figure, where its card has one.
+    func figure(_ paper: Paper) -> String? { paper.figure.flatMap { $0.isEmpty || $0 == "none stated" ? nil : $0 } }
 
     var topics: [View] { PaperGroup.allCases.map { ["value": $0.rawValue, "label": $0.title] } }
 }

@@ -43,13 +43,6 @@ public struct WebConfiguration: Sendable {
         host: String = "127.0.0.1", port: Int = 8090, accessToken: String? = nil, address: String? = nil, documentation: String? = nil,
         plotLibrary: URL? = nil
     ) throws {
-        self.host = host
-        self.port = port
-        self.accessToken = accessToken
-        let shown: String = host.contains(":") ? "[\(host)]" : host
-        site = try PaperSite(address ?? "http://\(shown):\(port)")
-        self.documentation = documentation
-        self.plotLibrary = plotLibrary
         if !(0...65_535).contains(port) { throw ConfigurationError("web: port is \(port); it has to be 0 to 65535") }
         if let accessToken, accessToken.utf8.count < 16 {
             throw ConfigurationError("web: the access token has \(accessToken.utf8.count) bytes; it needs at least 16")
@@ -57,6 +50,14 @@ public struct WebConfiguration: Sendable {
         if accessToken == nil, !Self.isLoopback(host) {
             throw ConfigurationError("web: other machines reach \(host), so an access token is needed (--access-token or LINNET_WEB_TOKEN)")
         }
+        self.host = host
+        self.port = port
+        self.accessToken = accessToken
+        self.documentation = documentation
+        self.plotLibrary = plotLibrary
+        // An address to listen at need not be one that has a name for mails and tags.
+        let shown: String = host.contains(":") ? "[\(host)]" : host
+        site = try address.map { try PaperSite($0) } ?? PaperSite("http://\(shown):\(port)", authority: PaperSite.local.authority)
     }
 
     /// Whether only this machine reaches a host's name or address.
