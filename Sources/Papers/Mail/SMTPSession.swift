@@ -75,7 +75,12 @@ struct SMTPSession {
     }
 
     private mutating func command(_ text: String) async throws -> SMTPReply {
-        try await write(Array((text + "\r\n").utf8))
+        do {
+            try await write(Array((text + "\r\n").utf8))
+        } catch {
+            // Writing fails for the connection being closed; why it was closed, or the server's last word, is on the reading side.
+            return try await reply()
+        }
         return try await reply()
     }
 
