@@ -75,7 +75,12 @@ struct SMTPSession {
     }
 
     private mutating func command(_ text: String) async throws -> SMTPReply {
-        try await write(Array((text + "\r\n").utf8))
+        do {
+            try await write(Array((text + "\r\n").utf8))
+        } catch {
+            // Writing fails for the connection being closed; why it was closed, or the server's last word, is on the reading side.
+            return try await reply()
+        }
         return try await reply()
     }
 
@@ -156,6 +161,8 @@ struct SMTPEncryption: Sendable {
     init(_ configuration: SMTPConfiguration) throws {
         var tls: TLSConfiguration = .makeClientConfiguration()
         tls.minimumTLSVersion = .tlsv12
+        // After QUIT nothing is left that a cut connection could cost, and some servers never say goodbye.
+        tls.shutdownTimeout = .seconds(1)
         if let file = configuration.authorities { tls.additionalTrustRoots = [.file(file)] }
         do {
             context = try NIOSSLContext(configuration: tls)

@@ -58,5 +58,9 @@ public struct SMTPTransport: MailTransport {
     }
 
     /// An error on one line; NIO's own descriptions can have several.
-    private static func reason(_ error: any Error) -> String { XMLText.line("\(error)") }
+    private static func reason(_ error: any Error) -> String {
+        let text: String = XMLText.line("\(error)")
+        guard text.contains("CERTIFICATE_VERIFY_FAILED") else { return text }
+        return "the server's certificate is from no authority that is trusted; LINNET_SMTP_AUTHORITIES names a file of others"
+    }
 }
