@@ -66,6 +66,28 @@ $(VENV)/.peers: requirements-test.txt | libtorch
 	$(VENV)/bin/pip install --quiet -r requirements-test.txt
 	touch $@
 
+# Optional: without it the application shows drawings in place of interactive plots.
+$(VENV)/.web: requirements-web.txt | libtorch
+	@[ -x $(PYTHON) ] || python3 -m venv $(VENV)
+	$(VENV)/bin/pip install --quiet -r requirements-web.txt || echo "note: requirements-web.txt could not be installed; plots are drawings"
+	touch $@
+
+.PHONY: web
+web: build $(VENV)/.web ## serve the catalogue at http://127.0.0.1:8090
+	.build/release/linnet web
+
+.PHONY: bench-web
+bench-web: build ## measure the web application with 100,000 papers and 500 readers
+	python3 Benchmarks/peers/web.py
+
+# A browser for the tests of the web application, where Debian has one.
+.PHONY: chromium
+chromium:
+	@command -v chromium >/dev/null || ! command -v apt-get >/dev/null && exit 0
+	if [ "$$(id -u)" != 0 ] && [ -z "$(SUDO)" ]; then echo "note: no chromium, and no root to install it; the browser's tests are skipped"; exit 0; fi
+	$(SUDO) apt-get update -qq && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null \
+	  || echo "note: chromium could not be installed; the browser's tests are skipped"
+
 .PHONY: flags
 flags: libtorch ## print the flags that a dependent package passes to swift build
 	@echo "$(SWIFT_FLAGS)"
@@ -80,8 +102,11 @@ demo: build ## install what is missing, build, and run the two-minute tour
 
 SLUGS ?= --all
 .PHONY: reproduce
-reproduce: build ## run experiments at small scale: make reproduce SLUGS="gla deltanet"; reports go to results/
-	LINNET_DATA="$${LINNET_DATA:-$(DATA)}" .build/release/linnet reproduce $(SLUGS) --scale small
+reproduce: build ## run experiments at small scale: make reproduce SLUGS="gla deltanet"; reports go to results/ and RESULTS.md
+	@status=0
+	LINNET_DATA="$${LINNET_DATA:-$(DATA)}" .build/release/linnet reproduce $(SLUGS) --scale small || status=$$?
+	.build/release/linnet results write
+	exit $$status
 
 # Optional: a machine for which there is no such wheel runs the benchmarks without that peer.
 $(VENV)/.bench-peers: requirements-bench.txt | $(VENV)/.peers
@@ -94,7 +119,7 @@ bench: $(VENV)/.bench-peers ## print speed ratios beside Python's torch and MLX,
 	LINNET_PYTHON=$(PYTHON) .build/release/linnet-bench $(or $(BENCHMARKS),$$(.build/release/linnet-bench | cut -f1))
 
 .PHONY: test
-test: $(VENV)/.peers ## run the whole suite
+test: $(VENV)/.peers $(VENV)/.web chromium ## run the whole suite
 	LINNET_PYTHON=$(PYTHON) swift test $(SWIFT_FLAGS)
 
 .PHONY: test-fixtures

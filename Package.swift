@@ -14,6 +14,7 @@ let package = Package(
         .library(name: "Serving", targets: ["Serving"]),
         .library(name: "Experiments", targets: ["Experiments"]),
         .library(name: "Papers", targets: ["Papers"]),
+        .library(name: "LinnetWeb", targets: ["LinnetWeb"]),
         .executable(name: "linnet", targets: ["linnet"]),
     ],
     dependencies: [
@@ -23,9 +24,12 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0"),
         .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
         .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
+        .package(url: "https://github.com/hummingbird-project/swift-mustache", from: "2.1.1"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.0"),
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
+        .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.0"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+        .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.2"),
     ],
     targets: [
         .systemLibrary(name: "CLibtorch", pkgConfig: "libtorch"),
@@ -62,13 +66,31 @@ let package = Package(
                 "Experiments",
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "GRDB", package: "GRDB.swift"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "NIOSSL", package: "swift-nio-ssl"),
+                .product(name: "Subprocess", package: "swift-subprocess"),
                 .product(name: "Yams", package: "Yams"),
             ],
             resources: [.copy("Cards"), .copy("Judgements"), .copy("Search/synonyms.yaml")]),
+        .target(
+            name: "LinnetWeb",
+            dependencies: [
+                "Papers",
+                .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "Hummingbird", package: "hummingbird"),
+                .product(name: "HummingbirdCore", package: "hummingbird"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "Mustache", package: "swift-mustache"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+                .product(name: "UnixSignals", package: "swift-service-lifecycle"),
+            ],
+            resources: [.copy("Templates"), .copy("Static")]),
         .executableTarget(
             name: "linnet",
             dependencies: [
-                "Experiments", "Papers", "Serving",
+                "Experiments", "LinnetWeb", "Papers", "Serving",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Yams", package: "Yams"),
             ]),
@@ -84,7 +106,22 @@ let package = Package(
             dependencies: ["Serving", "TestSupport", .product(name: "HummingbirdTesting", package: "hummingbird")]),
         .testTarget(name: "FixtureTests", dependencies: ["SequenceModels", "Optim", "NN", "Torch", "TestSupport"]),
         .testTarget(name: "ExperimentsTests", dependencies: ["Experiments", "TestSupport"]),
-        .testTarget(name: "PapersTests", dependencies: ["Papers", "SequenceModels", "TestSupport"]),
+        .testTarget(
+            name: "PapersTests",
+            dependencies: [
+                "Papers", "SequenceModels", "TestSupport",
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "NIOSSL", package: "swift-nio-ssl"),
+            ]),
+        .testTarget(
+            name: "LinnetWebTests",
+            dependencies: [
+                "LinnetWeb", "TestSupport",
+                .product(name: "GRDB", package: "GRDB.swift"),
+                .product(name: "HummingbirdTesting", package: "hummingbird"),
+            ],
+            exclude: ["Browser"]),
         .testTarget(name: "CLITests", dependencies: ["linnet", "SequenceModels", "Training", "TestSupport"]),
     ],
     cxxLanguageStandard: .cxx20

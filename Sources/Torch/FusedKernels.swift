@@ -209,7 +209,7 @@ public struct FusedSelectiveScan {
 }
 
 /// Start of a float32 CPU tensor's elements.
-private func elements(_ tensor: Tensor) -> UnsafeMutablePointer<Float> {
+func elements(_ tensor: Tensor) -> UnsafeMutablePointer<Float> {
     precondition(tensor.dtype == .float32, "a fused kernel takes float32, not \(tensor.dtype)")
     var pointer: UnsafeMutableRawPointer?
     if ct_data(tensor.handle, &pointer) != 0 { ErrorCapture.fail("a fused kernel") }

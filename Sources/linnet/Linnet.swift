@@ -24,7 +24,9 @@ struct Linnet: AsyncParsableCommand {
             EvalCommand.self,
             PapersCommand.self,
             ReproduceCommand.self,
+            ResultsCommand.self,
             RunsCommand.self,
+            WebCommand.self,
             DataCommand.self,
             DemoCommand.self,
         ])

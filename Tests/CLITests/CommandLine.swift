@@ -21,6 +21,7 @@ struct LinnetProcess {
         process.currentDirectoryURL = folder
         var environment: [String: String] = ProcessInfo.processInfo.environment
         environment["LINNET_RUNS"] = folder.appendingPathComponent("runs.sqlite").path
+        environment["LINNET_PAPERS"] = folder.appendingPathComponent("papers.db").path
         environment["LINNET_DATA"] = TestPaths.data.path
         environment["OMP_NUM_THREADS"] = "1"
         process.environment = environment

@@ -1,6 +1,9 @@
 import Foundation
+import SequenceModels
 import TestSupport
 import Testing
+import Torch
+import Training
 
 struct ForecastTests {
     private static let small: [String] = [
@@ -105,6 +108,24 @@ struct ForecastTests {
             let predicted: LinnetResult = try LinnetProcess.run(
                 "forecast", "predict", "--model", "run", "--data", "series.csv", "--out", "next.csv", in: folder)
             #expect(predicted.output.contains("18 steps of 2 variables"), "\(predicted.errors)")
+
+            let sentences: URL = folder.appendingPathComponent("sentences")
+            try FileManager.default.createDirectory(at: sentences, withIntermediateDirectories: true)
+            try WordPieceDocument.make(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "mean", "2021"]).write(
+                to: sentences.appendingPathComponent("tokenizer.json"))
+            let bert: BertModel = BertModel(
+                try BertConfiguration(vocabularySize: 6, dimensions: 8, hiddenDimensions: 8, layers: 1, heads: 2))
+            let tokenizer: WordPieceTokenizer = try WordPieceTokenizer(contentsOf: sentences, wholeTexts: true)
+            try BertSentenceEncoder(model: bert, tokenizer: tokenizer).save(to: sentences)
+            let flags: [String] = ["--model", "smetimes", "--segment", "12", "--horizon", "18", "--backbone", "bytes", "--out", "told"]
+            let told: LinnetResult = try train(flags + ["--prompt-encoder", "sentences"], in: folder)
+            #expect(told.status == 0, "\(told.errors)")
+            try FileManager.default.removeItem(at: sentences)
+            let again: LinnetResult = try LinnetProcess.run(
+                "forecast", "predict", "--model", "told", "--data", "series.csv", "--out", "next.csv", in: folder)
+            #expect(again.output.contains("18 steps of 2 variables"), "\(again.errors)")
+            let missing: LinnetResult = try train(flags + ["--prompt-encoder", "none", "--out", "other"], in: folder)
+            #expect(missing.complaint?.contains("none/tokenizer.json") == true, "\(missing.errors)")
         }
     }
 
@@ -112,6 +133,7 @@ struct ForecastTests {
         #expect(try complaint(["--model", "oracle"]).contains("oracle"))
         #expect(try complaint(["--data", "none.csv"]).contains("none.csv: there is no such file"))
         #expect(try complaint(["--model", "smetimes"]).contains("needs --backbone"))
+        #expect(try complaint(["--prompt-encoder", "none"]).contains("is for --model smetimes"))
         #expect(try complaint(["--horizon", "0"]).contains("at least 1"))
         #expect(try complaint(["--horizon", "500"]).contains("too short for a look-back of 24 and a horizon of 500"))
         #expect(try complaint(["--split", "ett"]).contains("the ETT split needs 14400"))

@@ -66,6 +66,13 @@ import Training
         answer = client.chat.completions.create(**chat).choices[0].message
         pieces = [c.choices[0].delta.content or "" for c in client.chat.completions.create(**chat, stream=True)]
         assert answer.role == "assistant" and "".join(pieces) == answer.content
+        scored = client.completions.create(**plain, logprobs=3).choices[0]
+        assert scored.text == whole.choices[0].text and len(scored.logprobs.tokens) == 24, scored
+        assert all(p == max(t.values()) for p, t in zip(scored.logprobs.token_logprobs, scored.logprobs.top_logprobs)), scored
+        scored = client.chat.completions.create(**chat, logprobs=True, top_logprobs=4).choices[0]
+        assert len(scored.logprobs.content) == 12 and all(len(t.top_logprobs) == 4 for t in scored.logprobs.content), scored
+        pieces = client.chat.completions.create(**chat, logprobs=True, stream=True)
+        assert sum(len(c.choices[0].logprobs.content) for c in pieces if c.choices[0].logprobs) == 12
         for error, call in [
             (openai.NotFoundError, lambda: client.completions.create(model="other", prompt="a")),
             (openai.BadRequestError, lambda: client.completions.create(model=model, prompt="a", max_tokens=10**9)),

@@ -8,7 +8,7 @@ import Training
 @Suite(.serialized)
 struct SmokeTests {
     /// The experiments read their data through `$LINNET_DATA`; the tests fall back to the shared copies.
-    private static let hasData: Bool = {
+    static let hasData: Bool = {
         if ProcessInfo.processInfo.environment["LINNET_DATA"] == nil { setenv("LINNET_DATA", TestPaths.data.path, 1) }
         return sets.allSatisfy { (try? DataDirectory.standard.locate($0)) != nil }
     }()

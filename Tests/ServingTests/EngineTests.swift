@@ -105,7 +105,7 @@ import Torch
         let generations: [Generation] = try engine.generate([slowRequest, quickRequest])
         #expect(await generations[1].outcome().text == expected[1])
         while engine.load.running != 1 { try await Task.sleep(for: .milliseconds(5)) }
-        guard case .text(let beginning)? = await generations[0].next() else {
+        guard case .text(let beginning, _)? = await generations[0].next() else {
             Issue.record("the slow text has not begun")
             return
         }
@@ -132,6 +132,37 @@ import Torch
         stopped.stopTokens = [TinyModel.tokenizer.encode(String(whole.dropFirst(6).prefix(1)))[0]]
         let byToken: Outcome = try await engine.generate([stopped])[0].outcome()
         #expect(byToken.reason == .stop && byToken.text.count == byToken.tokens && whole.hasPrefix(byToken.text) && byToken.tokens <= 6)
+    }
+
+    /// The tokens of a text with what the model thinks of them, and nothing of a stop string that was left out.
+    @Test func drawnTokensHaveTheirLogProbabilities() async throws {
+        let model: LanguageModel = try TinyModel.make()
+        var request: GenerationRequest = try TinyModel.request("the end", limit: 12, temperature: 1.3, seed: 5, penalty: 1.2)
+        request.candidates = 3
+        let added: [Int] = model.generate(prompt: request.prompt, limit: 12, sampling: request.sampling)
+        let all: [Int] = request.prompt + added
+        // Arrays, since the model and what hangs on it go to the engine's thread.
+        let expected: [[Float]] = noGrad { model(Tensor(all, [1, all.count])) }[0].logSoftmax().unbound(axis: 0).map { $0.array() }
+        let engine: GenerationEngine = GenerationEngine(model, tokenizer: TinyModel.tokenizer, configuration: try EngineConfiguration())
+        let tokens: [DrawnToken] = try await tokens(of: engine.generate([request])[0])
+        #expect(tokens.map(\.drawn.id) == added && tokens.map(\.offset) == Array(0..<12))
+        for (index, token) in tokens.enumerated() {
+            let row: [Float] = expected[request.prompt.count - 1 + index]
+            #expect(abs(token.drawn.logProbability - Double(row[token.drawn.id])) < 1e-4)
+            let best: [Int] = row.indices.sorted { row[$0] > row[$1] }
+            #expect(token.likeliest.map(\.id) == Array(best.prefix(3)))
+        }
+        request.stop = [TinyModel.tokenizer.decode(Array(added[5..<7]))]
+        let stopped: [DrawnToken] = try await self.tokens(of: engine.generate([request])[0])
+        let text: String = TinyModel.tokenizer.decode(added)
+        let cut: String = String(text[..<(try #require(text.range(of: request.stop[0])).lowerBound)])
+        #expect(TinyModel.tokenizer.decode(stopped.map(\.drawn.id)) == cut)
+    }
+
+    private func tokens(of generation: Generation) async -> [DrawnToken] {
+        var all: [DrawnToken] = []
+        for await event in generation { if case .text(_, let tokens) = event { all += tokens } }
+        return all
     }
 
     @Test func shuttingDownGivesSomeTime() async throws {

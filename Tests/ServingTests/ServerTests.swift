@@ -125,7 +125,48 @@ import Torch
         }
     }
 
+    @Test func aCompletionWithLogProbabilities() async throws {
+        let expected: String = try alone("the end", limit: 6)
+        let body: String = #""prompt": "the end", "max_tokens": 6, "temperature": 0, "logprobs": 2"#
+        try await serve { client, _ in
+            let reply: Reply = try await client.complete("{\(body)}")
+            #expect((reply.at("choices.0.logprobs.tokens") as? [String])?.joined() == expected)
+            #expect(reply.at("choices.0.logprobs.text_offset") as? [Int] == Array(0..<6))
+            let values: [Double] = try #require(reply.at("choices.0.logprobs.token_logprobs") as? [Double])
+            let likeliest: [[String: Double]] = try #require(reply.at("choices.0.logprobs.top_logprobs") as? [[String: Double]])
+            // At temperature 0 the drawn token is the likeliest.
+            #expect(likeliest.map { $0.values.max() } == values && likeliest.allSatisfy { $0.count == 2 })
+            let events: [Reply] = try await client.complete("{\(body), \"stream\": true}").events
+            let pieces: [String] = events.flatMap { $0.at("choices.0.logprobs.tokens") as? [String] ?? [] }
+            #expect(pieces.joined() == expected)
+            let offsets: [Int] = events.flatMap { $0.at("choices.0.logprobs.text_offset") as? [Int] ?? [] }
+            #expect(offsets == Array(0..<6))
+            #expect(try await client.complete(#"{"prompt": "a", "max_tokens": 1}"#).at("choices.0.logprobs") is NSNull)
+        }
+    }
+
     // MARK: Chat
+
+    @Test func aChatWithLogProbabilities() async throws {
+        let body: String = #""messages": [{"role": "user", "content": "hello"}], "max_tokens": 5, "temperature": 0"#
+        try await serve { client, _ in
+            let reply: Reply = try await client.chat("{\(body), \"logprobs\": true, \"top_logprobs\": 3}")
+            let content: [[String: Any]] = try #require(reply.at("choices.0.logprobs.content") as? [[String: Any]])
+            #expect(content.compactMap { $0["token"] as? String }.joined() == reply.text("choices.0.message.content"))
+            for token in content {
+                let best: [[String: Any]] = try #require(token["top_logprobs"] as? [[String: Any]])
+                #expect(best.count == 3 && best[0]["logprob"] as? Double == token["logprob"] as? Double)
+                #expect(token["bytes"] as? [Int] == Array((token["token"] as? String ?? "").utf8).map { Int($0) })
+            }
+            let plain: Reply = try await client.chat("{\(body), \"logprobs\": true, \"stream\": true}")
+            #expect(plain.events.flatMap { $0.at("choices.0.logprobs.content") as? [Any] ?? [] }.count == 5)
+            for (fields, part) in [("\"top_logprobs\": 2", "needs logprobs"), ("\"logprobs\": true, \"top_logprobs\": 21", "0 to 20")] {
+                let refused: Reply = try await client.chat("{\(body), \(fields)}")
+                #expect(refused.status == 400 && refused.text("error.message")?.contains(part) == true)
+            }
+            #expect(try await client.chat("{\(body), \"logprobs\": false}").at("choices.0.logprobs") is NSNull)
+        }
+    }
 
     @Test func aChat() async throws {
         let expected: String = try alone("system:\nbe kind\n\nuser:\nhello\n\nassistant:\n", limit: 9)
@@ -187,7 +228,8 @@ import Torch
         (#"{"prompt": "É"}"#, "no token for U+00C9"), (#"{"prompt": [99999]}"#, "token 99999"),
         (#"{"prompt": "a", "max_tokens": 0}"#, "max_tokens is 0"), (#"{"prompt": "a", "max_tokens": 201}"#, "1 to 200"),
         (#"{"prompt": "a", "temperature": -1}"#, "temperature is -1"), (#"{"prompt": "a", "top_p": 0}"#, "top-p is 0"),
-        (#"{"prompt": "a", "n": 0}"#, "n is 0"), (#"{"prompt": "a", "logprobs": 2}"#, "logprobs is not supported"),
+        (#"{"prompt": "a", "n": 0}"#, "n is 0"), (#"{"prompt": "a", "logprobs": 6}"#, "logprobs is 6; it has to be 0 to 5"),
+        (#"{"prompt": "a", "logprobs": 1, "echo": true}"#, "echoed prompt"),
         (#"{"prompt": "a", "frequency_penalty": 1}"#, "frequency_penalty"), (#"{"prompt": "a", "stop": 3}"#, "stop"),
         (#"{"prompt": "a", "logit_bias": {"1": 2}}"#, "logit_bias"), (#"{"prompt": "a", "tools": [{"type": "function"}]}"#, "tools"),
     ]

@@ -22,20 +22,27 @@ public enum PythonPeer {
     /// Runs a script with `sys.argv[1...]` and gives its standard output.
     /// - Throws: ``Failure`` where the script ends with another status than 0.
     @discardableResult
-    public static func run(_ script: String, _ arguments: String...) throws -> String {
+    public static func run(_ script: String, _ arguments: String...) throws -> String { try launch(["-c", script] + arguments) }
+
+    /// Runs the script of a file, and gives its standard output even where it fails.
+    public static func runFile(_ file: URL, _ arguments: String...) throws -> String {
+        try launch([file.path] + arguments, acceptsFailure: true)
+    }
+
+    private static func launch(_ arguments: [String], acceptsFailure: Bool = false) throws -> String {
         let process: Process = Process()
         let output: Pipe = Pipe()
         let errors: URL = FileManager.default.temporaryDirectory.appendingPathComponent("linnet-\(UUID().uuidString).stderr")
         _ = FileManager.default.createFile(atPath: errors.path, contents: nil)
         defer { try? FileManager.default.removeItem(at: errors) }
         process.executableURL = executable
-        process.arguments = ["-c", script] + arguments
+        process.arguments = arguments
         process.standardOutput = output
         process.standardError = try FileHandle(forWritingTo: errors)
         try process.run()
         let text: Data = output.fileHandleForReading.readDataToEndOfFile()
         process.waitUntilExit()
-        guard process.terminationStatus == 0 else {
+        guard process.terminationStatus == 0 || (acceptsFailure && !text.isEmpty) else {
             throw Failure(description: "python: \((try? String(contentsOf: errors, encoding: .utf8)) ?? "no message")")
         }
         return String(decoding: text, as: UTF8.self)

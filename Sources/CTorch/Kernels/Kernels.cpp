@@ -119,6 +119,14 @@ int ct_selective_scan(const CTSelectiveScan *problem, bool backward) {
     });
 }
 
+int ct_state_space(const CTStateSpace *problem, bool backward) {
+    return ct::guarded([&] {
+        const Table &table = *variant().table;
+        forEach((backward ? problem->groups : problem->batch) * problem->features, table.stateSpaceScratch(*problem, backward),
+                [&](int64_t unit, float *scratch) { table.stateSpace(*problem, backward, unit, scratch); });
+    });
+}
+
 const char *ct_kernel_variant(void) { return variant().name; }
 
 bool ct_set_kernel_variant(const char *name) {

@@ -30,13 +30,16 @@ private:
     int64_t used = 0;
 };
 
-// The kernels for one instruction set. A row is one head of one batch element; a unit of a scan is a run of channels of one.
+// The kernels for one instruction set. A row is one head of one batch element; a unit of a scan is a run of channels
+// of one, a unit of a state space one feature of a batch element (backward: of a group of them).
 struct Table {
     void (*attention)(const CTAttention &problem, bool backward, int64_t row, float *scratch);
     int64_t (*attentionScratch)(const CTAttention &problem, bool backward);
     void (*scan)(const CTSelectiveScan &problem, bool backward, int64_t unit, float *scratch);
     int64_t (*scanScratch)(const CTSelectiveScan &problem, bool backward);
     int64_t (*scanUnits)(const CTSelectiveScan &problem, bool backward);
+    void (*stateSpace)(const CTStateSpace &problem, bool backward, int64_t unit, float *scratch);
+    int64_t (*stateSpaceScratch)(const CTStateSpace &problem, bool backward);
 };
 
 #if defined(__x86_64__)

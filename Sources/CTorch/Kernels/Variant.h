@@ -6,6 +6,7 @@ namespace ct::kernels::CT_VARIANT {
 #include "Decay.h"
 #include "Delta.h"
 #include "Scan.h"
+#include "StateSpace.h"
 
 inline void attention(const CTAttention &problem, bool backward, int64_t row, Arena &arena) {
     Head head(problem, row);
@@ -55,12 +56,32 @@ inline int64_t scanScratch(const CTSelectiveScan &problem, bool backward) {
     return counting.count();
 }
 
+inline void stateSpace(const CTStateSpace &problem, bool backward, int64_t unit, Arena &arena) {
+    int64_t outer = unit / problem.features, feature = unit % problem.features;
+    if (backward)
+        stateSpaceBackward(problem, outer, feature, arena);
+    else
+        stateSpaceForward(System(problem, outer, feature), arena);
+}
+
+inline void runStateSpace(const CTStateSpace &problem, bool backward, int64_t unit, float *scratch) {
+    Arena arena(scratch);
+    stateSpace(problem, backward, unit, arena);
+}
+
+inline int64_t stateSpaceScratch(const CTStateSpace &problem, bool backward) {
+    Arena counting(nullptr);
+    stateSpace(problem, backward, 0, counting);
+    return counting.count();
+}
+
 }  // namespace ct::kernels::CT_VARIANT
 
 namespace ct::kernels {
 
 const Table CT_TABLE = {
     CT_VARIANT::runAttention, CT_VARIANT::attentionScratch, CT_VARIANT::runScan, CT_VARIANT::scanScratch, CT_VARIANT::scanUnits,
+    CT_VARIANT::runStateSpace, CT_VARIANT::stateSpaceScratch,
 };
 
 }  // namespace ct::kernels

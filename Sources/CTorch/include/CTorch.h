@@ -165,6 +165,21 @@ typedef struct {
 
 int ct_selective_scan(const CTSelectiveScan *problem, bool backward);
 
+// x_t = A x_{t-1} + B u_t, y_t = C x_t for each feature. All dense: input [B, H, T], output [B, H, M, T], a [H, N, N], b [H, N], c [H, M, N], states
+// [B, H, N]. Where mask [B, T] is 0 the state stands still; NULL is ones.
+typedef struct {
+    int64_t batch, features, length, order, channels;
+    const float *input, *a, *b, *c, *initialState, *mask;
+    // Forward.
+    float *output, *finalState;
+    // Backward. Batch elements are cut into `groups`, each with gradients of a, b and c of its own, [groups, ...], which the caller sums.
+    int64_t groups;
+    const float *outputGradient, *finalStateGradient;
+    float *inputGradient, *aGradient, *bGradient, *cGradient, *initialStateGradient;
+} CTStateSpace;
+
+int ct_state_space(const CTStateSpace *problem, bool backward);
+
 // The vectors in use: "avx512", "avx2" or "baseline". False for an unknown name or one that the processor lacks.
 const char *ct_kernel_variant(void);
 bool ct_set_kernel_variant(const char *name);

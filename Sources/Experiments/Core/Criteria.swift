@@ -52,12 +52,10 @@ public struct Claim: Sendable {
             return ClaimResult(statement: statement, threshold: threshold, values: [], mean: nil, interval: nil, verdict: .inconclusive)
         }
         let summary: Summary = Summary(values)
-        guard values.count > 1 else {
+        guard let interval: [Double] = summary.interval else {
             return ClaimResult(
                 statement: statement, threshold: threshold, values: values, mean: summary.mean, interval: nil, verdict: .inconclusive)
         }
-        let half: Double = StudentT.quantile95(degrees: values.count - 1) * summary.standardDeviation / Double(values.count).squareRoot()
-        let interval: [Double] = [summary.mean - half, summary.mean + half]
         let verdict: Verdict = interval[0] >= threshold ? .shown : interval[1] < threshold ? .notShown : .inconclusive
         return ClaimResult(
             statement: statement, threshold: threshold, values: values, mean: summary.mean, interval: interval, verdict: verdict)

@@ -18,6 +18,9 @@ public protocol Experiment: Sendable {
     static var summary: String { get }
     /// Fixed before the run; a verdict is computed from the measurements by these alone.
     static var criteria: Criteria { get }
+    /// Whether a seed's measurements are the same when the other seeds are measured by a run of their own, so that an interrupted run can be
+    /// continued seed by seed. By default they are; what is done for the first seed alone asks ``ExperimentContext/isFirst(_:)``.
+    static var seedsAreIndependent: Bool { get }
 
     init()
 
@@ -25,21 +28,37 @@ public protocol Experiment: Sendable {
     func run(_ scale: Scale, context: ExperimentContext) async throws -> Measurements
 }
 
+extension Experiment {
+    public static var seedsAreIndependent: Bool { true }
+}
+
 /// What an experiment gets from whoever runs it.
 public struct ExperimentContext: Sendable {
     public let seeds: [UInt64]
+    /// The first seed of the whole experiment; `seeds` begins with it unless an earlier run has measured it.
+    private let firstSeed: UInt64?
     /// Receives one line on what is going on, for a progress display.
     public let progress: @Sendable (String) -> Void
     /// Set by the runner on Ctrl-C; long loops look at it between steps.
     public let isCancelled: @Sendable () -> Bool
 
+    /// - Parameters:
+    ///   - seeds: those to measure.
+    ///   - firstSeed: the first seed of the experiment of which these are a part; by default the first of `seeds`.
+    ///   - progress: receives one line on what is going on.
+    ///   - isCancelled: whether the run is to stop.
     public init(
-        seeds: [UInt64], progress: @escaping @Sendable (String) -> Void = { _ in }, isCancelled: @escaping @Sendable () -> Bool = { false }
+        seeds: [UInt64], firstSeed: UInt64? = nil, progress: @escaping @Sendable (String) -> Void = { _ in },
+        isCancelled: @escaping @Sendable () -> Bool = { false }
     ) {
         self.seeds = seeds
+        self.firstSeed = firstSeed ?? seeds.first
         self.progress = progress
         self.isCancelled = isCancelled
     }
+
+    /// Whether this is the seed for which an experiment measures what it measures only once.
+    public func isFirst(_ seed: UInt64) -> Bool { seed == firstSeed }
 
     /// Throws `CancellationError` when the run is to stop.
     public func checkCancellation() throws {

@@ -87,6 +87,13 @@ public struct Summary: Codable, Sendable {
         let squares: Double = values.reduce(0) { $0 + ($1 - mean) * ($1 - mean) }
         standardDeviation = count > 1 ? (squares / Double(count - 1)).squareRoot() : 0
     }
+
+    /// The two-sided 90 % Student interval of the mean, lower and upper end; nil for one value.
+    public var interval: [Double]? {
+        guard count > 1 else { return nil }
+        let half: Double = StudentT.quantile95(degrees: count - 1) * standardDeviation / Double(count).squareRoot()
+        return [mean - half, mean + half]
+    }
 }
 
 extension Array where Element: Hashable {

@@ -6,7 +6,8 @@ extension Report {
         let head: String = "\(slug) at \(scale.rawValue): \(summary)"
         let verdicts: [String] =
             gates.map { "  gate   \($0.passed ? "passed " : "FAILED ")  \($0.statement)" + Self.seedList($0) } + claims.map(Self.line)
-        let time: String = String(format: "%.0f s, %d seed%@", seconds, seeds.count, seeds.count == 1 ? "" : "s")
+        let resumed: String = resumedSeeds.map { " (continued: an earlier run had measured \($0.count))" } ?? ""
+        let time: String = String(format: "%.0f s, %d seed%@", seconds, seeds.count, seeds.count == 1 ? "" : "s") + resumed
         return ([head, "", Self.aligned(table()), ""] + verdicts + ["  \(time)"]).joined(separator: "\n")
     }
 
@@ -23,7 +24,8 @@ extension Report {
         summary.count > 1 ? "\(number(summary.mean)) ± \(number(summary.standardDeviation))" : number(summary.mean)
     }
 
-    static func number(_ value: Double) -> String {
+    /// A number as the tables show it: four digits or so, whole numbers without a fraction.
+    public static func number(_ value: Double) -> String {
         let size: Double = abs(value)
         if value == value.rounded(), size < 1e9 { return String(format: "%.0f", value) }
         return size >= 1000 ? String(format: "%.1f", value) : size >= 0.001 ? String(format: "%.3f", value) : String(format: "%.2e", value)

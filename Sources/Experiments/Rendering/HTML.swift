@@ -1,15 +1,16 @@
 /// The frame of a self-contained page: no script, nothing loaded from elsewhere, light and dark.
 enum HTML {
+    /// Goes by scalars: a quotation mark with a combining mark behind it is one `Character`, and yet ends an attribute.
     static func escaped(_ text: String) -> String {
         var result: String = ""
-        for character in text {
-            switch character {
+        for scalar in text.unicodeScalars {
+            switch scalar {
             case "&": result += "&amp;"
             case "<": result += "&lt;"
             case ">": result += "&gt;"
             case "\"": result += "&quot;"
             case "'": result += "&#39;"
-            default: result.append(character)
+            default: result.unicodeScalars.append(scalar)
             }
         }
         return result

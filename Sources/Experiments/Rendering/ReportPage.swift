@@ -21,7 +21,7 @@ public enum ReportPage {
             <p>\(HTML.escaped(report.summary))</p>
             \(HTML.table(report.table()))
             \(verdicts)
-            \(charts(report.measurements.curves))
+            \(ReportChart.charts(of: report.measurements.curves).map { $0.svg() }.joined(separator: "\n"))
             <p class="soft">\(HTML.escaped(provenance(report)))</p></section>
             """
     }
@@ -40,25 +40,5 @@ public enum ReportPage {
         let facts: String = report.environment.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }.joined(separator: "; ")
         let seeds: String = report.seeds.map(String.init).joined(separator: ", ")
         return "Scale \(report.scale.rawValue), seeds \(seeds), \(Int(report.seconds)) s, \(report.started.formatted(.iso8601)); \(facts)."
-    }
-
-    /// One chart for each metric and axis; a method's seeds are averaged where they share the axis.
-    private static func charts(_ curves: [Measurements.Curve]) -> String {
-        let keys: [[String]] = curves.map { [$0.metric, $0.axis] }.uniqued()
-        return keys.map { key in
-            let chosen: [Measurements.Curve] = curves.filter { $0.metric == key[0] && $0.axis == key[1] }
-            let series: [LineChart.Series] = chosen.map(\.method).uniqued().map { method in
-                LineChart.Series(name: method, points: mean(chosen.filter { $0.method == method }))
-            }
-            return LineChart(title: "\(key[0]) by \(key[1])", xLabel: key[1], yLabel: key[0], series: series).svg()
-        }.joined(separator: "\n")
-    }
-
-    private static func mean(_ curves: [Measurements.Curve]) -> [(x: Double, y: Double)] {
-        guard let first = curves.first else { return [] }
-        let alike: [Measurements.Curve] = curves.filter { $0.x == first.x }
-        return first.x.indices.map { index in
-            (first.x[index], alike.reduce(0) { $0 + $1.y[index] } / Double(alike.count))
-        }
     }
 }

@@ -97,7 +97,7 @@ public struct DeltaNetExperiment: Experiment {
 
     /// Plain recall of as many pairs as strain the state: reported for the first seed, without a criterion.
     private func capacity(_ scale: Scale, _ seed: UInt64, _ context: ExperimentContext, _ measurements: inout Measurements) throws {
-        guard scale != .smoke, seed == context.seeds.first else { return }
+        guard scale != .smoke, context.isFirst(seed) else { return }
         for trial in try recallTrials(scale, expandKey: 0.25) where trial.name != "softmax" {
             let named: LanguageModelTrial = LanguageModelTrial(name: "\(trial.name) (32 pairs)", configuration: trial.configuration)
             let accuracy: Double = try recallAccuracy(

@@ -38,7 +38,7 @@ struct DiffusionBench {
     }
 
     /// Whether this is the seed whose samples are drawn.
-    var isFirst: Bool { seed == context.seeds.first }
+    var isFirst: Bool { context.isFirst(seed) }
 
     mutating func record(_ method: String, _ metric: String, _ value: Double) {
         measurements.record(method, metric, seed: seed, value)

@@ -94,7 +94,7 @@ public struct MixtureOfMemoriesExperiment: Experiment {
         let task: FusedRecall = FusedRecall(pairs: scale == .smoke ? 8 : scale == .full ? 64 : 32)
         var others: [(String, MixerConfiguration)] = [(Self.single, Self.singleMemory(expandKey: 0.25))]
         // The first seed shows where one memory would do; no claim rests on it.
-        if scale != .smoke, seed == context.seeds.first {
+        if scale != .smoke, context.isFirst(seed) {
             others += [
                 ("single memory, keys twice as wide", Self.singleMemory(expandKey: 0.5)),
                 ("single memory, keys three times as wide", Self.singleMemory(expandKey: 0.75)),
@@ -139,7 +139,7 @@ public struct MixtureOfMemoriesExperiment: Experiment {
     /// A negative result that the report keeps: where key and value are tokens of their own, the router sees the value when the pair is written and
     /// the key when it is asked for. For the first seed, without a criterion.
     private func apart(_ scale: Scale, _ seed: UInt64, _ context: ExperimentContext, _ measurements: inout Measurements) throws {
-        guard seed == context.seeds.first else { return }
+        guard context.isFirst(seed) else { return }
         let task: AssociativeRecall = AssociativeRecall(keys: scale == .smoke ? 4 : 16)
         let trials: [LanguageModelTrial] = try recallTrials(
             scale, vocabularySize: AssociativeRecall.vocabularySize, [(Self.single, Self.singleMemory(expandKey: 0.25))])

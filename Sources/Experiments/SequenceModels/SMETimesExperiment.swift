@@ -51,6 +51,9 @@ public struct SMETimesExperiment: Experiment {
         }
     }
 
+    /// All seeds read through one language model, which is trained in the run.
+    public static let seedsAreIndependent: Bool = false
+
     public init() {}
 
     public func run(_ scale: Scale, context: ExperimentContext) async throws -> Measurements {

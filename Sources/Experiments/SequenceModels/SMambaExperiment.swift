@@ -65,7 +65,7 @@ public struct SMambaExperiment: Experiment {
                 }
             }
             // A set without a criterion, reported for the first seed.
-            if seed == context.seeds.first {
+            if context.isFirst(seed) {
                 try compare("exchange rate", Self.exchange(), horizon: 96, scale, seed, context, &measurements)
             }
             try follow(scale, seed, context, &measurements)

@@ -60,11 +60,15 @@ enum PaperSchema {
             id INTEGER PRIMARY KEY, email TEXT UNIQUE, suppressed BLOB UNIQUE, topics TEXT, "query" TEXT,
             frequency TEXT NOT NULL CHECK (frequency IN ('daily', 'weekly')),
             state TEXT NOT NULL CHECK (state IN ('pending', 'active', 'unsubscribed', 'bounced')),
-            confirmHash BLOB, confirmExpires TEXT, confirmSentAt TEXT, unsubscribeHash BLOB NOT NULL, createdAt TEXT NOT NULL,
-            confirmedAt TEXT, lastSentAt TEXT, bounces INTEGER NOT NULL DEFAULT 0);
+            confirmHash BLOB UNIQUE, confirmExpires TEXT, confirmSentAt TEXT, unsubscribeNonce BLOB NOT NULL, unsubscribeHash BLOB UNIQUE NOT NULL,
+            createdAt TEXT NOT NULL, confirmedAt TEXT, lastSentAt TEXT, seenPaper INTEGER, seenEvent INTEGER,
+            bounces INTEGER NOT NULL DEFAULT 0);
+        CREATE INDEX subscriberByState ON subscriber(state);
         CREATE TABLE delivery (
             id INTEGER PRIMARY KEY, subscriberID INTEGER NOT NULL REFERENCES subscriber(id) ON DELETE CASCADE, issueDate TEXT NOT NULL,
-            messageID TEXT UNIQUE NOT NULL, state TEXT NOT NULL, attempts INTEGER NOT NULL DEFAULT 0, nextAttempt TEXT, error TEXT,
-            sentAt TEXT, UNIQUE (subscriberID, issueDate));
+            messageID TEXT UNIQUE NOT NULL,
+            state TEXT NOT NULL CHECK (state IN ('queued', 'sending', 'sent', 'bounced', 'failed', 'uncertain')),
+            attempts INTEGER NOT NULL DEFAULT 0, nextAttempt TEXT, error TEXT, sentAt TEXT, throughPaper INTEGER NOT NULL,
+            throughEvent INTEGER NOT NULL, UNIQUE (subscriberID, issueDate));
         """
 }

@@ -3,8 +3,8 @@ import NN
 import Torch
 import Training
 
-/// A trained forecaster with what it needs to read a series: `config.json`, `model.safetensors`, and `tokenizer.json` where it has a
-/// language model inside.
+/// A trained forecaster with what it needs to read a series: `config.json`, `model.safetensors`, and where it has a language model inside
+/// `tokenizer.json` and, in a folder of its own, the sentence encoder that reads its prompts, if any.
 public struct ForecastBundle {
     /// The forecaster and the data it was trained on, in JSON.
     public struct Description: Codable, Sendable, Equatable {
@@ -26,24 +26,30 @@ public struct ForecastBundle {
     public let description: Description
     public let forecaster: any Forecaster
     public let tokenizer: (any Tokenizer)?
+    public let promptEncoder: BertSentenceEncoder?
 
-    public init(description: Description, forecaster: any Forecaster, tokenizer: (any Tokenizer)? = nil) {
+    public init(
+        description: Description, forecaster: any Forecaster, tokenizer: (any Tokenizer)? = nil, promptEncoder: BertSentenceEncoder? = nil
+    ) {
         self.description = description
         self.forecaster = forecaster
         self.tokenizer = tokenizer
+        self.promptEncoder = promptEncoder
     }
 
     private static let descriptionFile: String = "config.json"
     private static let weightsFile: String = "model.safetensors"
     private static let tokenizerFile: String = "tokenizer.json"
+    private static let promptEncoderFolder: String = "prompt-encoder"
 
-    /// Writes description and tokenizer, which a run has from its start on.
+    /// Writes what a run has from its start on: all but the weights that it trains.
     public func describe(in folder: URL) throws {
         try AtomicFile.createFolder(folder.path)
         let encoder: JSONEncoder = JSONEncoder()
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
         try AtomicFile.write(encoder.encode(description), to: folder.appendingPathComponent(Self.descriptionFile).path)
         try tokenizer?.save(to: folder.appendingPathComponent(Self.tokenizerFile))
+        try promptEncoder?.save(to: folder.appendingPathComponent(Self.promptEncoderFolder))
     }
 
     /// Writes all files, each replaced as a whole.
@@ -63,10 +69,14 @@ public struct ForecastBundle {
         }
         let tokenizer: (any Tokenizer)? =
             description.forecaster.kind == .smetimes ? try loadTokenizer(from: folder.appendingPathComponent(tokenizerFile)) : nil
-        let forecaster: any Forecaster = try description.forecaster.make(tokenizer: tokenizer)
+        let promptEncoder: BertSentenceEncoder? =
+            try description.forecaster.promptEncoder.map { _ in
+                try BertSentenceEncoder(directory: folder.appendingPathComponent(promptEncoderFolder))
+            }
+        let forecaster: any Forecaster = try description.forecaster.make(tokenizer: tokenizer, promptEncoder: promptEncoder)
         try forecaster.load(try loadTensors(folder.appendingPathComponent(weightsFile)))
         forecaster.train(false)
-        return ForecastBundle(description: description, forecaster: forecaster, tokenizer: tokenizer)
+        return ForecastBundle(description: description, forecaster: forecaster, tokenizer: tokenizer, promptEncoder: promptEncoder)
     }
 
     /// The steps after the end of a series, in its units: `horizon` rows of one value a variable.

@@ -32,10 +32,13 @@ public struct ForecasterConfiguration: Codable, Sendable, Equatable {
     public var experts: Int
     /// The frozen language model (SMETimes).
     public var backbone: LanguageModelConfiguration?
+    /// The sentence encoder that reads prompts in the backbone's place, if any (SMETimes).
+    public var promptEncoder: BertConfiguration?
 
     public init(
         _ kind: ForecasterKind, lookback: Int = 96, horizon: Int = 96, dimensions: Int = 64, layers: Int = 2, heads: Int = 8,
-        dropout: Double = 0.1, state: Int = 2, segment: Int = 48, experts: Int = 4, backbone: LanguageModelConfiguration? = nil
+        dropout: Double = 0.1, state: Int = 2, segment: Int = 48, experts: Int = 4, backbone: LanguageModelConfiguration? = nil,
+        promptEncoder: BertConfiguration? = nil
     ) {
         self.kind = kind
         self.lookback = lookback
@@ -48,12 +51,15 @@ public struct ForecasterConfiguration: Codable, Sendable, Equatable {
         self.segment = segment
         self.experts = experts
         self.backbone = backbone
+        self.promptEncoder = promptEncoder
     }
 
     /// Builds the forecaster.
-    /// - Parameter tokenizer: of the backbone's prompts, for SMETimes.
+    /// - Parameters:
+    ///   - tokenizer: of the backbone's prompts, for SMETimes.
+    ///   - promptEncoder: where the configuration has one.
     /// - Throws: `ConfigurationError` naming the first setting that is out of its range.
-    public func make(tokenizer: (any Tokenizer)? = nil) throws -> any Forecaster {
+    public func make(tokenizer: (any Tokenizer)? = nil, promptEncoder: BertSentenceEncoder? = nil) throws -> any Forecaster {
         try ForecasterSettings.check([("lookback", lookback), ("horizon", horizon)])
         switch kind {
         case .sMamba: return SMamba(try sMamba(.mamba))
@@ -67,7 +73,10 @@ public struct ForecasterConfiguration: Codable, Sendable, Equatable {
             }
             let options: SMETimesConfiguration = try SMETimesConfiguration(
                 lookback: lookback, horizon: horizon, segment: segment, experts: experts)
-            return SMETimes(options, backbone: try LanguageModel(backbone), tokenizer: tokenizer)
+            if self.promptEncoder != promptEncoder?.model.configuration {
+                throw ConfigurationError("forecaster.promptEncoder is not the configuration of the sentence encoder that is given")
+            }
+            return SMETimes(options, backbone: try LanguageModel(backbone), tokenizer: tokenizer, promptEncoder: promptEncoder)
         }
     }
 

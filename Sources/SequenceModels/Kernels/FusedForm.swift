@@ -16,11 +16,16 @@ struct FusedForm {
 
     /// As ``applies(to:mode:)``, for an operator that has no heads.
     static func applies(to accumulator: DType, on device: Device, mode: MixerMode?) -> Bool {
-        guard FusedKernels.isEnabled, accumulator == .float32, device.kind == .cpu else { return false }
+        guard isAvailable(for: accumulator, on: device) else { return false }
         return switch mode {
         case nil, .chunkwise: true
         case .recurrent, .parallel: false
         }
+    }
+
+    /// Whether there are fused kernels for these tensors at all.
+    static func isAvailable(for accumulator: DType, on device: Device) -> Bool {
+        FusedKernels.isEnabled && accumulator == .float32 && device.kind == .cpu
     }
 
     /// - Parameter inputs: q, k, v, then the gate if there is one, then possibly the initial state; public layout.

@@ -29,6 +29,14 @@ public struct DiscreteStateSpace {
     ///   - mask: `[B, L]`, 1 where a step counts; at the others the state stands still.
     /// - Returns: outputs `[B, H, M, L]` and the last state `[B, H, N]`.
     public func recur(_ input: Tensor, initialState: Tensor? = nil, mask: Tensor? = nil) -> (output: Tensor, state: Tensor) {
+        if FusedForm.isAvailable(for: input.dtype, on: input.device) {
+            return fusedRecurrence(input, initialState: initialState, mask: mask)
+        }
+        return composedRecurrence(input, initialState: initialState, mask: mask)
+    }
+
+    /// The recurrence made of operators: the reference for the fused kernel.
+    func composedRecurrence(_ input: Tensor, initialState: Tensor?, mask: Tensor?) -> (output: Tensor, state: Tensor) {
         let (transition, drive, reader): (Tensor, Tensor, Tensor) = (A.asType(input.dtype), B.asType(input.dtype), C.asType(input.dtype))
         var state: Tensor = initialState ?? Tensor.zeros([input.dim(0)] + B.shape, dtype: input.dtype, device: input.device)
         let counted: [Tensor]? = mask.map { ($0 .> 0.5).reshaped($0.dim(0), 1, 1, $0.dim(1)).unbound(axis: -1) }

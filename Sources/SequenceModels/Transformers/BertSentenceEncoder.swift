@@ -46,6 +46,19 @@ public struct BertSentenceEncoder {
         }
     }
 
+    /// Writes the folder that ``init(directory:)`` reads; each file is replaced as a whole.
+    /// - Throws: `FileError` where a file cannot be written.
+    public func save(to folder: URL) throws {
+        let encoder: JSONEncoder = JSONEncoder()
+        encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
+        try AtomicFile.createFolder(folder.path)
+        try AtomicFile.write(encoder.encode(model.configuration), to: folder.appendingPathComponent("config.json").path)
+        try tokenizer.save(to: folder.appendingPathComponent("tokenizer.json"))
+        try saveTensors(
+            Dictionary(uniqueKeysWithValues: model.stateTensors()), metadata: ["format": "pt"],
+            to: folder.appendingPathComponent("model.safetensors"))
+    }
+
     /// Width D of an embedding.
     public var dimensions: Int { model.configuration.dimensions }
 

@@ -1,4 +1,5 @@
 import Hummingbird
+import Training
 
 /// How many tokens a request took.
 struct Usage: Encodable, Sendable {
@@ -27,12 +28,21 @@ struct ReplyMaker: Sendable {
     private let model: String
     private let id: String
     private let created: Int
+    private let tokenizer: any Tokenizer
+    /// Whether log-probabilities were asked for.
+    private let givesTokens: Bool
 
-    init(_ kind: Kind, model: String, id: String, created: Int) {
+    init(_ kind: Kind, model: String, id: String, created: Int, tokenizer: any Tokenizer, givesTokens: Bool) {
         self.kind = kind
         self.model = model
         self.id = (kind == .chat ? "chatcmpl-" : "cmpl-") + id
         self.created = created
+        self.tokenizer = tokenizer
+        self.givesTokens = givesTokens
+    }
+
+    private func logProbabilities(_ tokens: [DrawnToken], start: Int) -> LogProbabilities? {
+        givesTokens ? LogProbabilities(kind, tokens, start: start, tokenizer: tokenizer) : nil
     }
 
     private struct Message: Encodable {
@@ -46,10 +56,12 @@ struct ReplyMaker: Sendable {
         var message: Message?
         var delta: Message?
         var finishReason: FinishReason?
+        var logProbabilities: LogProbabilities?
 
         private enum CodingKeys: String, CodingKey {
-            case index, text, message, delta, logprobs
+            case index, text, message, delta
             case finishReason = "finish_reason"
+            case logProbabilities = "logprobs"
         }
 
         /// The reason and the log-probabilities are null where there are none, as clients expect.
@@ -60,7 +72,7 @@ struct ReplyMaker: Sendable {
             try container.encodeIfPresent(message, forKey: .message)
             try container.encodeIfPresent(delta, forKey: .delta)
             try container.encode(finishReason, forKey: .finishReason)
-            try container.encodeNil(forKey: .logprobs)
+            try container.encode(logProbabilities, forKey: .logProbabilities)
         }
     }
 
@@ -78,13 +90,23 @@ struct ReplyMaker: Sendable {
         return encodedJSON(Document(id: id, object: object, created: created, model: model, choices: choices, usage: usage))
     }
 
+    /// A choice's text, tokens and end.
+    struct Answer {
+        /// The prompt, where it is to come before the text.
+        var echo: String = ""
+        var text: String = ""
+        var tokens: [DrawnToken] = []
+        var reason: FinishReason = .cancelled
+    }
+
     /// All choices with their texts.
-    func whole(_ choices: [(text: String, reason: FinishReason)], usage: Usage) -> ByteBuffer {
-        let documents: [Choice] = choices.enumerated().map { index, choice in
-            switch kind {
-            case .completion: Choice(index: index, text: choice.text, finishReason: choice.reason)
-            case .chat: Choice(index: index, message: Message(role: "assistant", content: choice.text), finishReason: choice.reason)
-            }
+    func whole(_ answers: [Answer], usage: Usage) -> ByteBuffer {
+        let documents: [Choice] = answers.enumerated().map { index, answer in
+            let text: String = answer.echo + answer.text
+            var choice: Choice = Choice(index: index, finishReason: answer.reason)
+            if kind == .chat { choice.message = Message(role: "assistant", content: text) } else { choice.text = text }
+            choice.logProbabilities = logProbabilities(answer.tokens, start: answer.echo.unicodeScalars.count)
+            return choice
         }
         return document(documents, isPiece: false, usage: usage)
     }
@@ -94,8 +116,13 @@ struct ReplyMaker: Sendable {
         kind == .chat ? document([Choice(index: index, delta: Message(role: "assistant", content: ""))], isPiece: true) : nil
     }
 
-    func piece(_ index: Int, _ text: String) -> ByteBuffer {
-        let choice: Choice = kind == .chat ? Choice(index: index, delta: Message(content: text)) : Choice(index: index, text: text)
+    /// The prompt as the first piece of a choice.
+    func echo(_ index: Int, _ prompt: String) -> ByteBuffer { document([Choice(index: index, text: prompt)], isPiece: true) }
+
+    /// - Parameter echo: the prompt that was given out before.
+    func piece(_ index: Int, _ text: String, tokens: [DrawnToken], echo: String) -> ByteBuffer {
+        var choice: Choice = kind == .chat ? Choice(index: index, delta: Message(content: text)) : Choice(index: index, text: text)
+        choice.logProbabilities = logProbabilities(tokens, start: echo.unicodeScalars.count)
         return document([choice], isPiece: true)
     }
 

@@ -21,8 +21,6 @@ struct SharedFields: Decodable, Sendable {
     var frequencyPenalty: Double?
     var logitBias: [String: Double]?
     var bestOf: Int?
-    var logProbabilities: Asked?
-    var topLogProbabilities: Asked?
     var suffix: String?
     var tools: Asked?
     var functions: Asked?
@@ -49,8 +47,6 @@ struct SharedFields: Decodable, Sendable {
         case frequencyPenalty = "frequency_penalty"
         case logitBias = "logit_bias"
         case bestOf = "best_of"
-        case logProbabilities = "logprobs"
-        case topLogProbabilities = "top_logprobs"
         case responseFormat = "response_format"
     }
 
@@ -66,7 +62,6 @@ struct SharedFields: Decodable, Sendable {
         let unsupported: [(String, Bool)] = [
             ("presence_penalty", presencePenalty ?? 0 != 0), ("frequency_penalty", frequencyPenalty ?? 0 != 0),
             ("logit_bias", !(logitBias ?? [:]).isEmpty), ("best_of", bestOf ?? 1 > choices ?? 1),
-            ("logprobs", logProbabilities?.isAsked ?? false), ("top_logprobs", topLogProbabilities?.isAsked ?? false),
             ("suffix", !(suffix ?? "").isEmpty), ("tools", tools?.isAsked ?? false), ("functions", functions?.isAsked ?? false),
             ("response_format", responseFormat?.type ?? "text" != "text"),
         ]
@@ -103,14 +98,27 @@ struct CompletionFields: Decodable, Sendable {
     var shared: SharedFields
     var prompt: PromptInput?
     var echo: Bool?
+    var logProbabilities: Int?
 
-    private enum CodingKeys: String, CodingKey { case prompt, echo }
+    private enum CodingKeys: String, CodingKey {
+        case prompt, echo
+        case logProbabilities = "logprobs"
+    }
 
     init(from decoder: any Decoder) throws {
         shared = try SharedFields(from: decoder)
         let container: KeyedDecodingContainer<CodingKeys> = try decoder.container(keyedBy: CodingKeys.self)
         prompt = try container.decodeIfPresent(PromptInput.self, forKey: .prompt)
         echo = try container.decodeIfPresent(Bool.self, forKey: .echo)
+        logProbabilities = try container.decodeIfPresent(Int.self, forKey: .logProbabilities)
+    }
+
+    /// How many candidates come with every token; nil where no tokens were asked for.
+    func candidates() throws -> Int? {
+        guard let count = logProbabilities else { return nil }
+        guard (0...5).contains(count) else { throw APIError.invalid("logprobs is \(count); it has to be 0 to 5", field: "logprobs") }
+        if echo ?? false { throw APIError.invalid("logprobs of an echoed prompt are not supported; leave echo out", field: "echo") }
+        return count
     }
 }
 
@@ -118,12 +126,32 @@ struct CompletionFields: Decodable, Sendable {
 struct ChatFields: Decodable, Sendable {
     var shared: SharedFields
     var messages: [ChatMessage]
+    var logProbabilities: Bool?
+    var topLogProbabilities: Int?
 
-    private enum CodingKeys: String, CodingKey { case messages }
+    private enum CodingKeys: String, CodingKey {
+        case messages
+        case logProbabilities = "logprobs"
+        case topLogProbabilities = "top_logprobs"
+    }
 
     init(from decoder: any Decoder) throws {
         shared = try SharedFields(from: decoder)
-        messages = try decoder.container(keyedBy: CodingKeys.self).decode([ChatMessage].self, forKey: .messages)
+        let container: KeyedDecodingContainer<CodingKeys> = try decoder.container(keyedBy: CodingKeys.self)
+        messages = try container.decode([ChatMessage].self, forKey: .messages)
+        logProbabilities = try container.decodeIfPresent(Bool.self, forKey: .logProbabilities)
+        topLogProbabilities = try container.decodeIfPresent(Int.self, forKey: .topLogProbabilities)
+    }
+
+    /// How many candidates come with every token; nil where no tokens were asked for.
+    func candidates() throws -> Int? {
+        let count: Int = topLogProbabilities ?? 0
+        guard (0...20).contains(count) else {
+            throw APIError.invalid("top_logprobs is \(count); it has to be 0 to 20", field: "top_logprobs")
+        }
+        if logProbabilities ?? false { return count }
+        if topLogProbabilities != nil { throw APIError.invalid("top_logprobs needs logprobs to be true", field: "top_logprobs") }
+        return nil
     }
 }
 

@@ -11,13 +11,18 @@ public struct GenerationRequest: Sendable {
     public var stop: [String]
     /// Tokens that end the generation, beside the tokenizer's end of text.
     public var stopTokens: Set<Int>
+    /// How many of the likeliest tokens come with every token, for its log-probability; nil gives out no tokens.
+    public var candidates: Int?
 
-    public init(prompt: [Int], limit: Int, sampling: SamplingConfiguration, stop: [String] = [], stopTokens: Set<Int> = []) {
+    public init(
+        prompt: [Int], limit: Int, sampling: SamplingConfiguration, stop: [String] = [], stopTokens: Set<Int> = [], candidates: Int? = nil
+    ) {
         self.prompt = prompt
         self.limit = limit
         self.sampling = sampling
         self.stop = stop
         self.stopTokens = stopTokens
+        self.candidates = candidates
     }
 }
 
@@ -37,8 +42,8 @@ public enum FinishReason: String, Sendable, Codable {
 
 /// What a generation gives: pieces of text, then its end.
 public enum GenerationEvent: Sendable, Equatable {
-    /// Never empty.
-    case text(String)
+    /// - Parameter tokens: those that the text consists of, where the request asks for candidates; without any, the text is not empty.
+    case text(String, tokens: [DrawnToken] = [])
     /// - Parameter tokens: how many were drawn, one that ended the text not counted.
     case end(FinishReason, tokens: Int)
 }

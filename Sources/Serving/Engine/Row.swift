@@ -30,6 +30,7 @@ final class Row {
     private var history: [Int]
     private var decoder: StreamingDecoder
     private var stops: StopScanner
+    private var ledger: TokenLedger
 
     init(_ job: Job, state: LanguageModelState, tokenizer: any Tokenizer) {
         self.job = job
@@ -40,6 +41,7 @@ final class Row {
         history = job.request.sampling.repetitionPenalty == 1 ? [] : job.request.prompt
         decoder = tokenizer.streamingDecoder()
         stops = StopScanner(job.request.stop)
+        ledger = TokenLedger(count: job.request.candidates)
     }
 
     var promptIsRead: Bool { read == job.request.prompt.count }
@@ -52,9 +54,11 @@ final class Row {
         token = drawnToken
         drawn += 1
         if job.request.sampling.repetitionPenalty != 1 { history.append(drawnToken) }
-        let (text, found): (String, Bool) = stops.append(decoder.append(drawnToken))
-        job.channel.send(text)
-        if found { return close(.stop) }
+        let piece: String = decoder.append(drawnToken)
+        ledger.record(drawnToken, from: logits, text: piece)
+        let (text, found): (String, Bool) = stops.append(piece)
+        if found { return sendLast(text, .stop, isCut: true) }
+        job.channel.send(text, tokens: ledger.release(with: text))
         if drawn == job.request.limit { return end(.length) }
         return job.channel.isFull ? .paused : .running
     }
@@ -63,12 +67,11 @@ final class Row {
     @discardableResult
     func end(_ reason: FinishReason) -> Progress {
         let (text, found): (String, Bool) = stops.append(decoder.finish())
-        job.channel.send(text)
-        if !found { job.channel.send(stops.finish()) }
-        return close(found ? .stop : reason)
+        return sendLast(found ? text : text + stops.finish(), found ? .stop : reason, isCut: found)
     }
 
-    private func close(_ reason: FinishReason) -> Progress {
+    private func sendLast(_ text: String, _ reason: FinishReason, isCut: Bool) -> Progress {
+        job.channel.send(text, tokens: ledger.releaseLast(with: text, isCut: isCut))
         self.reason = reason
         job.channel.finish(reason, tokens: drawn)
         return .ended

@@ -5,6 +5,8 @@ import Synchronization
 final class TextChannel: Sendable {
     private struct State {
         var pieces: [String] = []
+        /// The tokens of the pieces, where they are wanted.
+        var tokens: [DrawnToken] = []
         var end: GenerationEvent?
         var waiter: CheckedContinuation<GenerationEvent?, Never>?
         var isClosed: Bool = false
@@ -26,11 +28,12 @@ final class TextChannel: Sendable {
 
     // MARK: The sender's side
 
-    func send(_ text: String) {
-        if text.isEmpty { return }
+    func send(_ text: String, tokens: [DrawnToken] = []) {
+        if text.isEmpty && tokens.isEmpty { return }
         deliver { state in
-            if state.waiter != nil { return .text(text) }
+            if state.waiter != nil { return .text(text, tokens: tokens) }
             state.pieces.append(text)
+            state.tokens += tokens
             return nil
         }
     }
@@ -89,9 +92,10 @@ final class TextChannel: Sendable {
         if !state.pieces.isEmpty {
             defer {
                 state.pieces = []
+                state.tokens = []
                 state.senderWaits = false
             }
-            return (.text(state.pieces.joined()), state.senderWaits)
+            return (.text(state.pieces.joined(), tokens: state.tokens), state.senderWaits)
         }
         if let end = state.end {
             state.isClosed = true
@@ -107,6 +111,7 @@ final class TextChannel: Sendable {
             defer {
                 state.waiter = nil
                 state.pieces = []
+                state.tokens = []
                 state.isClosed = true
             }
             return (state.waiter, !state.isClosed)
@@ -117,6 +122,6 @@ final class TextChannel: Sendable {
 }
 
 extension GenerationEvent {
-    /// The channel's mark for "closed"; no event that is given out has empty text.
+    /// The channel's mark for "closed"; no event that is given out has neither text nor tokens.
     fileprivate var isNothing: Bool { self == .text("") }
 }

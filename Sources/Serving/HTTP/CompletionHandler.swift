@@ -14,8 +14,8 @@ struct CompletionHandler: Sendable {
         let kind: ReplyMaker.Kind
         /// One for each choice.
         let requests: [GenerationRequest]
-        /// Prompts that are given out before the text, one for each choice.
-        let echoes: [String]?
+        /// What is given out before the text of each choice: the prompt, or nothing.
+        let echoes: [String]
         let promptTokens: Int
         let streams: Bool
         let includesUsage: Bool
@@ -30,7 +30,8 @@ struct CompletionHandler: Sendable {
         case .texts(let texts): prompts = try texts.map(encoded)
         case .tokens(let tokens): prompts = tokens
         }
-        let order: Order = try order(.completion, fields.shared, prompts: prompts, standardLimit: 16, echoes: fields.echo ?? false)
+        let order: Order = try order(
+            .completion, fields.shared, prompts: prompts, standardLimit: 16, echoes: fields.echo ?? false, candidates: fields.candidates())
         return try await answer(order, context)
     }
 
@@ -41,7 +42,8 @@ struct CompletionHandler: Sendable {
         let template: ChatTemplate = configuration.chatTemplate
         let prompt: [Int] = try encoded(template.prompt(fields.messages))
         let order: Order = try order(
-            .chat, fields.shared, prompts: [prompt], standardLimit: configuration.maximumTokens, stop: template.stop, echoes: false)
+            .chat, fields.shared, prompts: [prompt], standardLimit: configuration.maximumTokens, stop: template.stop, echoes: false,
+            candidates: fields.candidates())
         return try await answer(order, context)
     }
 
@@ -66,7 +68,8 @@ struct CompletionHandler: Sendable {
     }
 
     private func order(
-        _ kind: ReplyMaker.Kind, _ fields: SharedFields, prompts: [[Int]], standardLimit: Int, stop: [String] = [], echoes: Bool
+        _ kind: ReplyMaker.Kind, _ fields: SharedFields, prompts: [[Int]], standardLimit: Int, stop: [String] = [], echoes: Bool,
+        candidates: Int?
     ) throws -> Order {
         let limit: Int = try fields.limit(standard: standardLimit, most: configuration.maximumTokens)
         let choices: Int = fields.choices ?? 1
@@ -75,11 +78,12 @@ struct CompletionHandler: Sendable {
         let requests: [GenerationRequest] = try prompts.flatMap { prompt in
             try (0..<choices).map { choice in
                 GenerationRequest(
-                    prompt: prompt, limit: limit, sampling: try fields.sampling(choice: choice), stop: stops, stopTokens: stopTokens)
+                    prompt: prompt, limit: limit, sampling: try fields.sampling(choice: choice), stop: stops, stopTokens: stopTokens,
+                    candidates: candidates)
             }
         }
         return Order(
-            kind: kind, requests: requests, echoes: echoes ? requests.map { engine.tokenizer.decode($0.prompt) } : nil,
+            kind: kind, requests: requests, echoes: requests.map { echoes ? engine.tokenizer.decode($0.prompt) : "" },
             promptTokens: prompts.reduce(0) { $0 + $1.count }, streams: fields.stream ?? false,
             includesUsage: fields.streamOptions?.includeUsage ?? false)
     }
@@ -91,19 +95,23 @@ struct CompletionHandler: Sendable {
         let generations: [Generation]
         do { generations = try engine.generate(order.requests) } catch { throw APIError(error) }
         let reply: ReplyMaker = ReplyMaker(
-            order.kind, model: configuration.modelName, id: UUID().uuidString.lowercased(), created: Int(Date().timeIntervalSince1970))
+            order.kind, model: configuration.modelName, id: UUID().uuidString.lowercased(), created: Int(Date().timeIntervalSince1970),
+            tokenizer: engine.tokenizer, givesTokens: order.requests.contains { $0.candidates != nil })
         if !order.streams { return try await whole(order, generations, reply, connection) }
         let body: ResponseBody = ResponseBody { writer in
             connection.onClose { generations.forEach { $0.cancel() } }
             defer { connection.clear() }
             for index in generations.indices {
                 if let opening = reply.opening(index) { try await writer.write(serverSentEvent(opening)) }
-                if let echo = order.echoes?[index] { try await writer.write(serverSentEvent(reply.piece(index, echo))) }
+                let echo: String = order.echoes[index]
+                if !echo.isEmpty { try await writer.write(serverSentEvent(reply.echo(index, echo))) }
             }
             var completionTokens: Int = 0
             try await events(of: generations) { index, event in
                 switch event {
-                case .text(let text): try await writer.write(serverSentEvent(reply.piece(index, text)))
+                case .text(let text, let tokens):
+                    let piece: ByteBuffer = reply.piece(index, text, tokens: tokens, echo: order.echoes[index])
+                    try await writer.write(serverSentEvent(piece))
                 case .end(let reason, let tokens):
                     completionTokens += tokens
                     let failure: APIError? = failure(reason, tokens)
@@ -125,19 +133,21 @@ struct CompletionHandler: Sendable {
     ) async throws -> Response {
         connection.onClose { generations.forEach { $0.cancel() } }
         defer { connection.clear() }
-        var choices: [(text: String, reason: FinishReason)] = (order.echoes ?? generations.map { _ in "" }).map { ($0, .cancelled) }
+        var answers: [ReplyMaker.Answer] = order.echoes.map { ReplyMaker.Answer(echo: $0) }
         var completionTokens: Int = 0
         try await events(of: generations) { index, event in
             switch event {
-            case .text(let text): choices[index].text += text
+            case .text(let text, let tokens):
+                answers[index].text += text
+                answers[index].tokens += tokens
             case .end(let reason, let tokens):
-                choices[index].reason = reason
+                answers[index].reason = reason
                 completionTokens += tokens
                 if let failure = failure(reason, tokens) { throw failure }
             }
         }
         let usage: Usage = Usage(promptTokens: order.promptTokens, completionTokens: completionTokens)
-        let document: ByteBuffer = reply.whole(choices, usage: usage)
+        let document: ByteBuffer = reply.whole(answers, usage: usage)
         return Response(status: .ok, headers: [.contentType: "application/json"], body: ResponseBody(byteBuffer: document))
     }
 

@@ -1,9 +1,9 @@
 /// How many columns of a terminal text takes.
-enum DisplayWidth {
-    static func of(_ text: String) -> Int { text.reduce(0) { $0 + of($1) } }
+package enum DisplayWidth {
+    package static func of(_ text: String) -> Int { text.reduce(0) { $0 + of($1) } }
 
     /// As many whole characters from the start of `text` as fit into `columns`.
-    static func prefix(_ text: String, columns: Int) -> String {
+    package static func prefix(_ text: String, columns: Int) -> String {
         var width = 0
         var result = ""
         for character in text {
@@ -15,7 +15,7 @@ enum DisplayWidth {
     }
 
     /// `text` followed by blanks up to `columns`, or preceded by them.
-    static func pad(_ text: String, to columns: Int, right: Bool = false) -> String {
+    package static func pad(_ text: String, to columns: Int, right: Bool = false) -> String {
         let blanks = String(repeating: " ", count: max(0, columns - of(text)))
         return right ? blanks + text : text + blanks
     }

@@ -1,9 +1,9 @@
 import Foundation
 
 /// The parts of a progress line as text.
-enum ProgressText {
+package enum ProgressText {
     /// "0:07", "12:34", "3:05:00"; more than 99 hours in days.
-    static func duration(_ seconds: Double) -> String {
+    package static func duration(_ seconds: Double) -> String {
         guard seconds.isFinite && seconds >= 0 else { return "-:--" }
         let whole = Int(min(seconds, 1e12))
         func two(_ value: Int) -> String { value < 10 ? "0\(value)" : "\(value)" }

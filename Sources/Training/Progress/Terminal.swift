@@ -2,10 +2,10 @@ import Foundation
 
 /// Where progress is shown: how to write there and how wide it is. Injected, so that tests see every byte.
 public struct ProgressOutput {
-    let write: (String) -> Void
-    let columns: () -> Int
+    package let write: (String) -> Void
+    package let columns: () -> Int
     /// Seconds from any fixed moment.
-    let now: () -> Double
+    package let now: () -> Double
 
     public init(write: @escaping (String) -> Void, columns: @escaping () -> Int, now: @escaping () -> Double) {
         self.write = write

@@ -52,7 +52,7 @@ public enum RunTable {
     }
 
     /// Columns padded to their widest cell with two blanks between them; those in `numeric` are aligned to the right.
-    static func table(_ rows: [[String]], numeric: Set<Int> = []) -> String {
+    package static func table(_ rows: [[String]], numeric: Set<Int> = []) -> String {
         let count = rows.map(\.count).max() ?? 0
         let widths = (0..<count).map { column in rows.map { DisplayWidth.of($0[column]) }.max() ?? 0 }
         let lines = rows.map { row in

@@ -22,6 +22,8 @@ struct ForecastTrainCommand: AsyncParsableCommand {
 
             smetimes has its backbone, a language model, read a prompt for each segment once, which takes a while for long series. Such a model:
               linnet train lm --text book.txt --tokenizer byte --mixer softmax --out runs/bytes
+            A sentence encoder in Hugging Face's format can read the prompts in its place; a linear layer from its embeddings is then trained, too:
+              linnet forecast train --data ETTh1 --model smetimes --lookback 336 --backbone runs/bytes --prompt-encoder all-MiniLM-L6-v2 --out runs/small
             """)
 
     /// What the folder of one of several horizons begins with.
@@ -53,18 +55,22 @@ struct ForecastTrainCommand: AsyncParsableCommand {
     var experts: Int = 4
     @Option(help: "Folder of the language model that stays frozen (smetimes).")
     var backbone: String?
+    @Option(
+        name: .customLong("prompt-encoder"),
+        help: "Folder of a sentence encoder of BERT's family that reads the prompts in the backbone's place (smetimes).")
+    var promptEncoder: String?
     @OptionGroup var optimization: OptimizationOptions
     @OptionGroup var run: RunOptions
 
     func run() async throws {
         let input: SeriesArgument = try SeriesArgument(data)
         let forecastProtocol: ForecastProtocol = try ForecastProtocol(input.series, split: split ?? input.split, path: input.path)
-        let language: LanguageModelBundle? = try languageModel()
+        let readers: Readers? = try readers()
         let horizons: [Int] = horizon.isEmpty ? [96] : horizon
         var rows: [Row] = []
         for horizon in horizons {
             let place: RunOptions = horizons.count == 1 ? run : run.part("\(Self.partPrefix)\(horizon)")
-            rows += try trainAndMeasure(horizon, forecastProtocol, language, in: place)
+            rows += try trainAndMeasure(horizon, forecastProtocol, readers, in: place)
         }
         print(Self.table(rows))
         print("model in \(run.folder)")
@@ -78,20 +84,21 @@ struct ForecastTrainCommand: AsyncParsableCommand {
     }
 
     private func trainAndMeasure(
-        _ horizon: Int, _ data: ForecastProtocol, _ language: LanguageModelBundle?, in place: RunOptions
+        _ horizon: Int, _ data: ForecastProtocol, _ readers: Readers?, in place: RunOptions
     ) throws -> [Row] {
         try place.checkFolder()
         let shape: ForecasterConfiguration = ForecasterConfiguration(
             model, lookback: lookback, horizon: horizon, dimensions: dimensions, layers: layers, heads: heads, dropout: dropout,
-            state: state, segment: segment, experts: experts, backbone: language?.model.configuration)
+            state: state, segment: segment, experts: experts, backbone: readers?.language.model.configuration,
+            promptEncoder: readers?.prompts?.model.configuration)
         seedEverything(optimization.seed)
-        let forecaster: any Forecaster = try shape.make(tokenizer: language?.tokenizer)
-        if let language, let small = forecaster as? SMETimes {
+        let forecaster: any Forecaster = try shape.make(tokenizer: readers?.language.tokenizer, promptEncoder: readers?.prompts)
+        if let language = readers?.language, let small = forecaster as? SMETimes {
             small.backbone.update(parameters: Dictionary(uniqueKeysWithValues: language.model.stateTensors()))
         }
         let bundle: ForecastBundle = ForecastBundle(
             description: ForecastBundle.Description(forecaster: shape, data: data.data), forecaster: forecaster,
-            tokenizer: language?.tokenizer)
+            tokenizer: readers?.language.tokenizer, promptEncoder: readers?.prompts)
         let windows: Windows = try Windows(data, lookback: lookback, horizon: horizon)
         let training: ForecastTraining = try training(windows, in: place)
         if !place.hasCheckpoint { try bundle.describe(in: place.url) }
@@ -141,16 +148,30 @@ struct ForecastTrainCommand: AsyncParsableCommand {
         return forecaster
     }
 
-    private func languageModel() throws -> LanguageModelBundle? {
-        guard model == .smetimes else { return nil }
+    /// What SMETimes reads with.
+    private struct Readers {
+        let language: LanguageModelBundle
+        /// Of the prompts, where that is not the language model.
+        let prompts: BertSentenceEncoder?
+    }
+
+    private func readers() throws -> Readers? {
+        guard model == .smetimes else {
+            if promptEncoder != nil { throw ValidationError("--prompt-encoder is for --model smetimes") }
+            return nil
+        }
         guard let backbone else {
             throw ValidationError("--model smetimes needs --backbone, the folder of a language model that linnet train lm has made")
         }
         let bundle: LanguageModelBundle = try LanguageModelBundle.load(from: URL(fileURLWithPath: backbone, isDirectory: true))
+        if let promptEncoder {
+            let folder: URL = URL(fileURLWithPath: promptEncoder, isDirectory: true)
+            return Readers(language: bundle, prompts: try BertSentenceEncoder(directory: folder))
+        }
         // A tokenizer of single characters may lack those of a prompt.
         _ = try bundle.tokenizer.encode(
             validating: StatisticalPrompt { "2016-07-01 23:45:\($0 + 67889)" }.text(segment: [-1, 2], start: 0))
-        return bundle
+        return Readers(language: bundle, prompts: nil)
     }
 
     private static func table(_ rows: [Row]) -> String {

@@ -1,6 +1,7 @@
 import Foundation
 import NN
 import Optim
+import TestSupport
 import Testing
 import Torch
 import Training
@@ -196,6 +197,44 @@ import Training
         #expect(last < 0.7 * first)
         #expect(model.trainableParameters().count + backbone.parameters().count == model.parameters().count)
         #expect(!backbone.isTraining)
+    }
+
+    /// Prompts by a sentence encoder: read once, brought to the backbone's width by a layer that is trained, kept with the forecaster.
+    @Test func aSentenceEncoderReadsThePrompts() throws {
+        try TestPaths.withTemporaryFolder { folder in
+            try WordPieceDocument.make(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "from", "mean", "1", "2", "##0", "."]).write(
+                to: folder.appendingPathComponent("tokenizer.json"))
+            let bert: BertModel = TransformerTests.randomized(
+                BertModel(
+                    try BertConfiguration(vocabularySize: 10, dimensions: 8, hiddenDimensions: 8, layers: 1, heads: 2), hasPooler: false))
+            bert.to(dtype: .float32)
+            let encoder: BertSentenceEncoder = try BertSentenceEncoder(
+                model: bert, tokenizer: try WordPieceTokenizer(contentsOf: folder, wholeTexts: true))
+            let shape: ForecasterConfiguration = ForecasterConfiguration(
+                .smetimes, lookback: 48, horizon: 12, segment: 12, backbone: backbone.configuration, promptEncoder: bert.configuration)
+            let model: SMETimes = try #require(try shape.make(tokenizer: ByteTokenizer(), promptEncoder: encoder) as? SMETimes)
+            model.prepare(for: data.data)
+            #expect(try #require(model.promptEmbeddings([3, 40])).shape == [2, 3, 4, 8])
+            #expect(model.promptProjection?.weight.shape == [16, 8])
+            let before: [Tensor] = try #require(model.promptProjection).parameters().map { $0.detached().cloned() }
+            let frozen: [Tensor] = bert.parameters().map { $0.detached().cloned() }
+            let training: ForecastTraining = ForecastTraining(
+                optimizer: try AdamWConfiguration(learningRate: 3e-3), trainer: try TrainerConfiguration(steps: 5, seed: 1), rows: 8)
+            try training.run(model, train: try windows(), progress: .quiet)
+            #expect(zip(try #require(model.promptProjection).parameters(), before).allSatisfy { !$0.isEqual(to: $1) })
+            #expect(zip(bert.parameters(), frozen).allSatisfy { $0.isEqual(to: $1) })
+            model.train(false)
+
+            let bundle: ForecastBundle = ForecastBundle(
+                description: ForecastBundle.Description(forecaster: shape, data: data.data), forecaster: model, tokenizer: ByteTokenizer(),
+                promptEncoder: encoder)
+            try bundle.save(to: folder.appendingPathComponent("run"))
+            let read: ForecastBundle = try ForecastBundle.load(from: folder.appendingPathComponent("run"))
+            read.forecaster.prepare(for: data.data)
+            let input: ForecastInput = try windows().batch([5]).tensors().input
+            #expect(noGrad { read.forecaster.forecast(input) }.isEqual(to: noGrad { model.forecast(input) }))
+            #expect(throws: ConfigurationError.self) { try shape.make(tokenizer: ByteTokenizer()) }
+        }
     }
 
     @Test func everySegmentIsATarget() throws {

@@ -17,7 +17,7 @@ import Torch
             KernelSizes(batch: 1, length: 70, heads: 1, key: 20, value: 128),
         ]
 
-    private func onEachVariant(_ body: (String) throws -> Void) rethrows {
+    func onEachVariant(_ body: (String) throws -> Void) rethrows {
         let usual: String = FusedKernels.variant
         defer { _ = FusedKernels.use(variant: usual) }
         for variant in ["avx512", "avx2", "baseline"] where FusedKernels.use(variant: variant) {

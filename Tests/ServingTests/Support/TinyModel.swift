@@ -59,7 +59,7 @@ extension Generation {
         var outcome: Outcome = Outcome()
         for await event in self {
             switch event {
-            case .text(let text): outcome.text += text
+            case .text(let text, _): outcome.text += text
             case .end(let reason, let tokens): (outcome.reason, outcome.tokens) = (reason, tokens)
             }
         }

@@ -18,7 +18,10 @@ public final class SMETimes: Module, Forecaster {
     @ModuleInfo public var backbone: LanguageModel
     @ModuleInfo public var experts: DenseMoE
     @ModuleInfo public var head: Linear
+    /// From a sentence encoder's embeddings to the language model's width.
+    @ModuleInfo(key: "prompt_projection") public var promptProjection: Linear?
     private let tokenizer: any Tokenizer
+    private let promptEncoder: BertSentenceEncoder?
     private var prompts: PromptEmbeddingCache?
     private var data: ForecastSeries?
 
@@ -29,13 +32,17 @@ public final class SMETimes: Module, Forecaster {
     ///   - configuration: segments, fusion, experts.
     ///   - backbone: causal; its parameters are frozen.
     ///   - tokenizer: the backbone's.
+    ///   - promptEncoder: reads the prompts in the backbone's place; a linear layer, which is trained, brings its embeddings to the backbone's
+    ///     width. It stays as it is, and is no part of this module's parameters.
     ///   - generator: of the other parameters' start; nil takes the shared one.
     public init(
-        _ configuration: SMETimesConfiguration, backbone: LanguageModel, tokenizer: any Tokenizer, generator: RandomGenerator? = nil
+        _ configuration: SMETimesConfiguration, backbone: LanguageModel, tokenizer: any Tokenizer,
+        promptEncoder: BertSentenceEncoder? = nil, generator: RandomGenerator? = nil
     ) {
         let (c, width): (SMETimesConfiguration, Int) = (configuration, backbone.configuration.dimensions)
         self.configuration = c
         self.tokenizer = tokenizer
+        self.promptEncoder = promptEncoder
         super.init()
         encoder = SegmentEncoder(c.segment, width, kind: c.encoder, generator: generator)
         switch c.fusion {
@@ -47,18 +54,19 @@ public final class SMETimes: Module, Forecaster {
         backbone.freeze()
         experts = DenseMoE(width, experts: c.experts, generator: generator)
         head = Linear(width, c.segment, generator: generator)
+        promptProjection = promptEncoder.map { Linear($0.dimensions, width, generator: generator) }
     }
 
     /// Keeps the series whose prompts are read; prompts that were read for another one are dropped.
     public func prepare(for series: ForecastSeries) {
         if let data, data.series == series.series, data.scaler == series.scaler { return }
-        let reader: PromptEncoder = PromptEncoder(model: backbone, tokenizer: tokenizer)
         data = series
         prompts = PromptEmbeddingCache(
-            series, segment: configuration.segment, source: configuration.promptSource, encode: reader.encode)
+            series, segment: configuration.segment, source: configuration.promptSource,
+            encode: promptEncoder?.encode ?? PromptEncoder(model: backbone, tokenizer: tokenizer).encode)
     }
 
-    /// Uses what another forecaster with the same language model has read already.
+    /// Uses what another forecaster with the same reader of prompts has read already.
     public func sharePrompts(of other: SMETimes) { (data, prompts) = (other.data, other.prompts) }
 
     // MARK: Prediction
@@ -66,7 +74,7 @@ public final class SMETimes: Module, Forecaster {
     /// The next segment after every segment of the windows, standardised, `[B, N, m, τ]`.
     /// - Parameters:
     ///   - values: `[B, L, N]`.
-    ///   - prompts: embeddings `[B, N, m, D]`; nil without prompts.
+    ///   - prompts: their reader's embeddings, `[B, N, m, D]` or of the sentence encoder's width; nil without prompts.
     func nextSegments(_ values: Tensor, prompts: Tensor?) -> (segments: Tensor, weights: Tensor) {
         let scale: WindowNormalization = WindowNormalization(values)
         let (normalized, weights): (Tensor, Tensor) = nextSegments(normalized: segmented(scale.normalized(values)), prompts: prompts)
@@ -90,7 +98,8 @@ public final class SMETimes: Module, Forecaster {
 
     private func fused(_ time: Tensor, _ prompts: Tensor?) -> Tensor {
         guard let prompts, configuration.fusion != .timeOnly else { return time }
-        return fusion.map { $0(time: time, prompt: prompts) } ?? time + prompts
+        let told: Tensor = promptProjection.map { $0(prompts) } ?? prompts
+        return fusion.map { $0(time: time, prompt: told) } ?? time + told
     }
 
     /// `[B, L, N]` as segments `[B, N, m, τ]`.

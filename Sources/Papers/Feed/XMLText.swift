@@ -1,0 +1,35 @@
+/// Text as XML and HTML can hold it.
+enum XMLText {
+    /// Escapes markup and quotes, and leaves out the control characters and surrogates that XML 1.0 forbids (section 2.2).
+    static func escaped(_ text: String) -> String {
+        var result: String = ""
+        for scalar in text.unicodeScalars where isAllowed(scalar) {
+            switch scalar {
+            case "&": result += "&amp;"
+            case "<": result += "&lt;"
+            case ">": result += "&gt;"
+            case "\"": result += "&quot;"
+            case "'": result += "&#39;"
+            // A parser would turn it into a line feed.
+            case "\r": result += "&#13;"
+            default: result.unicodeScalars.append(scalar)
+            }
+        }
+        return result
+    }
+
+    /// One line without control characters, each run of white space one space: what a title or a subject can be.
+    static func line(_ text: String) -> String {
+        let words: [String] = text.split(whereSeparator: \.isWhitespace).map { word in
+            String(String.UnicodeScalarView(word.unicodeScalars.filter { isAllowed($0) && $0.properties.generalCategory != .control }))
+        }
+        return words.filter { !$0.isEmpty }.joined(separator: " ")
+    }
+
+    private static func isAllowed(_ scalar: Unicode.Scalar) -> Bool {
+        switch scalar.value {
+        case 0x9, 0xa, 0xd, 0x20...0xd7ff, 0xe000...0xfffd, 0x10000...0x10ffff: true
+        default: false
+        }
+    }
+}
