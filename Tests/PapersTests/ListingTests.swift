@@ -95,7 +95,7 @@ import Testing
         #expect(try store.listing(PaperFilter(verdicts: [.notShown])).isEmpty)
         _ = try store.add(PaperChanges(title: "Mine", authors: ["Ann 100% Author", "Bob_B"]))
         #expect(try store.listing(PaperFilter(authors: ["100% a"])).map(\.slug) == ["mine"])
-        #expect(try store.listing(PaperFilter(authors: ["%"], years: [])).map(\.slug) == ["mine"], "a sign of SQL is a sign")
-        #expect(try store.count(PaperFilter(authors: ["B_b"])) == 0)
+        #expect(try store.listing(PaperFilter(authors: ["%"])).map(\.slug) == ["mine"], "a sign of SQL is a sign")
+        #expect(try store.count(PaperFilter(authors: ["bo__b"])) == 0)
     }
 }

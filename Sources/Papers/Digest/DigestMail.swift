@@ -34,13 +34,12 @@ enum DigestMail {
         let subject: String = "\(lead): \(title.count > 80 ? title.prefix(79) + "…" : title)"
         let what: String = describe(issue.subscriber.frequency, issue.subscriber.topics, issue.subscriber.query)
         let reason: String = "You get this because you subscribed to \(what)."
-        let sender: String = "<mailto:\(settings.sender)?subject=\(PaperSite.encoded("unsubscribe " + token))>"
         return try MIMEMessage(
             from: settings.sender, fromName: settings.senderName, to: address, subject: subject, date: time,
             messageID: messageID(issue, settings),
             headers: [
                 MIMEHeader("List-Id", "<papers.\(settings.site.authority)>"),
-                MIMEHeader("List-Unsubscribe", "<\(link)>, \(sender)"),
+                MIMEHeader("List-Unsubscribe", "<\(link)>, <mailto:\(settings.sender)?subject=unsubscribe>"),
                 MIMEHeader("List-Unsubscribe-Post", "List-Unsubscribe=One-Click"),
                 MIMEHeader("Auto-Submitted", "auto-generated"),
                 MIMEHeader("Precedence", "bulk"),

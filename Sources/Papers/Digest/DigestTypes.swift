@@ -81,10 +81,10 @@ public enum DigestError: Error, Equatable, Sendable, CustomStringConvertible {
         case .confirmationToken: "this confirmation is not valid, or no longer; subscribe again to get another"
         case .unsubscribeToken: "this is no unsubscribe link of ours; take the one at the end of a digest"
         case .tooManyRequests(let wait): "too many requests; try again in \(wait) s"
-        case .query(let query, let reason): "the query \(query.debugDescription) cannot be used for a digest: \(reason)"
+        case .query(let query, let reason): "the query '\(XMLText.line(query))' cannot be used for a digest: \(reason)"
         case .sendingElsewhere(let path): "another process is sending the digest of \(path); wait for it to end"
         case .otherKey: "the digest's key is not the one that this catalogue's subscriptions were made with; restore its key file"
-        case .noSubscriber(let address): "nobody is subscribed as '\(address)'"
+        case .noSubscriber(let address): "nobody is subscribed as '\(XMLText.line(address))'"
         case .suppressed: "this address has unsubscribed; only its owner can subscribe again, through the web page"
         case .settings(let reason): "the digest is not set up: \(reason)"
         }

@@ -97,7 +97,7 @@ extension Paper {
         guard let code, !code.isEmpty else { return nil }
         if code.lowercased().hasPrefix("http://") || code.lowercased().hasPrefix("https://") { return XMLText.line(code) }
         let parts: [Substring] = code.split(separator: "/", omittingEmptySubsequences: false)
-        guard parts.count == 2, parts.allSatisfy({ !$0.isEmpty }) else { return nil }
-        return "https://github.com/" + parts.map { PaperSite.encoded(String($0)) }.joined(separator: "/")
+        let isRepository: Bool = parts.count == 2 && parts.allSatisfy { !$0.isEmpty && PaperSite.encoded(String($0)) == $0 }
+        return isRepository ? "https://github.com/" + code : nil
     }
 }

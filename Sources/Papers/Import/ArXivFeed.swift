@@ -13,6 +13,8 @@ final class ArXivFeed: NSObject, XMLParserDelegate {
 
     private var papers: [ImportedPaper] = []
     private var path: [String] = []
+    /// Whether the root's end was seen.
+    private var isEnded: Bool = false
     private var text: String = ""
     private var entry: ImportedPaper?
     private var published: String = ""
@@ -32,13 +34,15 @@ final class ArXivFeed: NSObject, XMLParserDelegate {
         parser.delegate = feed
         let isWhole: Bool = parser.parse()
         if let problem = feed.problem { throw problem }
-        guard isWhole else { throw ImportError(line: max(1, parser.lineNumber), "the file is not well-formed XML") }
+        // A file that is cut off is no error to the parser.
+        guard isWhole, feed.isEnded else { throw ImportError(line: max(1, parser.lineNumber), "the file is not well-formed XML") }
         return feed.papers
     }
 
     func parser(
         _ parser: XMLParser, didStartElement name: String, namespaceURI: String?, qualifiedName: String?, attributes: [String: String]
     ) {
+        guard problem == nil else { return }
         let known: String = namespaceURI == Self.atom ? name : namespaceURI == Self.arxiv ? "arxiv:" + name : "other:" + name
         if path.isEmpty, known != "feed" { return stop(parser, "the root is <\(name.prefix(40))>, not the <feed> of Atom") }
         guard path.count < 16 else { return stop(parser, "elements are nested too deeply") }
@@ -60,7 +64,7 @@ final class ArXivFeed: NSObject, XMLParserDelegate {
     }
 
     func parser(_ parser: XMLParser, foundCharacters string: String) {
-        guard entry != nil else { return }
+        guard entry != nil, problem == nil else { return }
         text += string
         if text.utf8.count > Self.longestText { stop(parser, "a text is longer than \(Self.longestText) bytes") }
     }
@@ -70,6 +74,7 @@ final class ArXivFeed: NSObject, XMLParserDelegate {
     }
 
     func parser(_ parser: XMLParser, didEndElement name: String, namespaceURI: String?, qualifiedName: String?) {
+        guard problem == nil else { return }
         switch path.dropFirst().joined(separator: "/") {
         case "entry/id":
             entry?.arxivID = ArXivIdentifier.canonical(text)
@@ -84,6 +89,7 @@ final class ArXivFeed: NSObject, XMLParserDelegate {
         default: break
         }
         path.removeLast()
+        isEnded = path.isEmpty
         text = ""
     }
 

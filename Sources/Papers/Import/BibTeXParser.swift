@@ -60,11 +60,12 @@ struct BibTeXParser {
         skipSpace()
         var key: [UInt8] = []
         while let byte = peek, byte != UInt8(ascii: ","), byte != close, !isSpace(byte) {
-            if byte == UInt8(ascii: "=") { throw ImportError(line: line, "@\(type) has no key before its fields") }
+            if byte == UInt8(ascii: "=") { break }
             key.append(byte)
             place += 1
         }
         skipSpace()
+        if peek == UInt8(ascii: "=") { throw ImportError(line: line, "@\(type) has no key before its fields") }
         try passComma(until: close, "the key of @\(type)", type, start)
         return BibTeXEntry(
             type: type, key: String(decoding: key, as: UTF8.self), fields: try fields(until: close, type, start), line: start)

@@ -21,11 +21,12 @@ struct KeywordExtraction {
         let scored: [(word: String, score: Double)] = frequencies.map { word, frequency in
             (word, frequency * log(Double(count + 1) / (Double(papers[word] ?? 0) + 0.5)))
         }
-        return scored.sorted { ($1.score, $0.word) < ($0.score, $1.word) }.lazy.map(\.word)
-            .filter {
-                let stem: String = PorterStemmer.stem($0)
-                return !known.contains(stem) && seen.insert(stem).inserted
-            }.prefix(wanted).map { $0 }
+        var chosen: [String] = []
+        for (word, _) in scored.sorted(by: { ($1.score, $0.word) < ($0.score, $1.word) }) where chosen.count < wanted {
+            let stem: String = PorterStemmer.stem(word)
+            if !known.contains(stem), seen.insert(stem).inserted { chosen.append(word) }
+        }
+        return chosen
     }
 
     /// Words of at least three letters that say something.

@@ -14,7 +14,7 @@ public enum MailError: Error, Equatable, Sendable, CustomStringConvertible {
 
     public var description: String {
         switch self {
-        case .address(let text, let reason): "'\(text.debugDescription.dropFirst().dropLast())' is no e-mail address: \(reason)"
+        case .address(let text, let reason): "'\(XMLText.line(text))' is no e-mail address: \(reason)"
         case .header(let name): "the mail header \(name) has a line break or a control character in it"
         case .temporary(let reason): "the mail server could not take the message now: \(reason)"
         case .refused(let reason): "the mail server refused the message: \(reason)"

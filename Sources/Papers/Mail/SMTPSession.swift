@@ -156,6 +156,8 @@ struct SMTPEncryption: Sendable {
     init(_ configuration: SMTPConfiguration) throws {
         var tls: TLSConfiguration = .makeClientConfiguration()
         tls.minimumTLSVersion = .tlsv12
+        // After QUIT nothing is left that a cut connection could cost, and some servers never say goodbye.
+        tls.shutdownTimeout = .seconds(1)
         if let file = configuration.authorities { tls.additionalTrustRoots = [.file(file)] }
         do {
             context = try NIOSSLContext(configuration: tls)

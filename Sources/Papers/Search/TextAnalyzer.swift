@@ -52,8 +52,10 @@ enum TextAnalyzer {
         }
     }
 
+    /// In lower case; accents go from Latin letters only, as in SQLite.
     private static func folded(_ scalar: Unicode.Scalar) -> String {
-        let letters: String = scalar.properties.lowercaseMapping.decomposedStringWithCanonicalMapping
-        return String(String.UnicodeScalarView(letters.unicodeScalars.filter { $0.properties.generalCategory != .nonspacingMark }))
+        let lower: String = scalar.properties.lowercaseMapping
+        let base: Unicode.Scalar? = lower.decomposedStringWithCanonicalMapping.unicodeScalars.first
+        return base.map { $0.isASCII ? String($0) : lower } ?? lower
     }
 }

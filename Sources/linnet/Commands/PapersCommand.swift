@@ -31,6 +31,9 @@ struct PapersCommand: AsyncParsableCommand {
             PapersEncodeCommand.self,
             PapersEvalCommand.self,
             PapersDoctorCommand.self,
+            PapersFeedCommand.self,
+            PapersDigestCommand.self,
+            PapersSubscribersCommand.self,
         ], defaultSubcommand: PapersListCommand.self)
 }
 

@@ -27,8 +27,6 @@ struct PapersDigestCommand: AsyncParsableCommand {
     var query: String?
     @Option(help: "Frequency to preview: daily or weekly.")
     var frequency: DigestFrequency = .weekly
-    @Flag(help: "Print what became of each digest as JSON.")
-    var json: Bool = false
 
     func run() async throws {
         let sends: Bool = send || mail.outbox != nil
@@ -41,13 +39,15 @@ struct PapersDigestCommand: AsyncParsableCommand {
     }
 
     private func show(_ report: DigestReport) throws {
-        guard !json else { return try MailOptions.printJSON(report) }
-        for outcome in report.outcomes {
-            let next: String = outcome.nextAttempt.map { ", again after \($0.formatted(.iso8601))" } ?? ""
-            print("\(outcome.state.rawValue)\t\(outcome.email)\t\(outcome.issueDate)\t\(outcome.detail)\(next)")
+        try mail.options.show(report) {
+            let lines: [String] = report.outcomes.map { outcome in
+                let next: String = outcome.nextAttempt.map { ", again after \($0.formatted(.iso8601))" } ?? ""
+                return "\(outcome.state.rawValue)\t\(outcome.email)\t\(outcome.issueDate)\t\(outcome.detail)\(next)"
+            }
+            let counts: [String] = DeliveryState.allCases.filter { report.count($0) > 0 }.map { "\($0.rawValue): \(report.count($0))" }
+            let sum: String = (counts + ["nothing new: \(report.nothingNew)", "not due: \(report.notDue)"]).joined(separator: ", ")
+            let lost: String = "left by an interrupted run, outcome unknown, not sent again: \(report.interrupted)"
+            return (lines + [sum] + (report.interrupted > 0 ? [lost] : [])).joined(separator: "\n")
         }
-        let counts: [String] = DeliveryState.allCases.filter { report.count($0) > 0 }.map { "\($0.rawValue): \(report.count($0))" }
-        print((counts + ["nothing new: \(report.nothingNew)", "not due: \(report.notDue)"]).joined(separator: ", "))
-        if report.interrupted > 0 { print("left by an interrupted run, outcome unknown, not sent again: \(report.interrupted)") }
     }
 }

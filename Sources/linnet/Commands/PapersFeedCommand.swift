@@ -14,6 +14,8 @@ struct PapersFeedCommand: AsyncParsableCommand {
               linnet papers feed --query "linear attention" --limit 20 --site https://papers.example.org
             """)
 
+    @Option(help: "The catalogue's file (default: $LINNET_PAPERS, else papers.db in the user's data folder).")
+    var db: String?
     @OptionGroup var site: SiteOptions
     @Option(help: "The file to write; standard output by default.")
     var out: String?
@@ -24,7 +26,8 @@ struct PapersFeedCommand: AsyncParsableCommand {
 
     func run() async throws {
         guard limit > 0 else { throw ValidationError("--limit has to be at least 1") }
-        let text: String = try AtomFeed(store: site.store(), site: site.address()).xml(query: query, limit: limit)
+        let text: String = try AtomFeed(store: PaperStore(db ?? PaperStore.standardPath), site: site.address()).xml(
+            query: query, limit: limit)
         guard let out else { return print(text, terminator: "") }
         try AtomicFile.write(text, to: out)
     }

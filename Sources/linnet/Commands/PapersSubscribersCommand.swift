@@ -20,22 +20,22 @@ struct PapersSubscribersCommand: AsyncParsableCommand {
     struct List: AsyncParsableCommand {
         static let configuration: CommandConfiguration = CommandConfiguration(abstract: "List the subscriptions.")
         @OptionGroup var mail: MailOptions
-        @Flag(help: "Print JSON.")
-        var json: Bool = false
 
         func run() async throws {
             let all: [Subscriber] = try await mail.service().subscribers()
-            guard !json else { return try MailOptions.printJSON(all) }
-            for one in all {
-                let wishes: [String] = one.topics.map(\.rawValue) + (one.query.map { [$0.debugDescription] } ?? [])
-                let sent: String = one.lastSentAt.map { "last sent \($0.formatted(.iso8601))" } ?? "never sent"
-                let fields: [String] = [
-                    one.email ?? "(unsubscribed)", one.state.rawValue, one.frequency.rawValue,
-                    wishes.isEmpty ? "everything" : wishes.joined(separator: " "), sent,
-                ]
-                print(fields.joined(separator: "\t"))
+            try mail.options.show(all) {
+                all.isEmpty ? "no subscribers; linnet papers subscribers add ADDRESS asks one" : all.map(Self.line).joined(separator: "\n")
             }
-            if all.isEmpty { print("no subscribers; linnet papers subscribers add ADDRESS asks one") }
+        }
+
+        private static func line(_ one: Subscriber) -> String {
+            let wishes: [String] = one.topics.map(\.rawValue) + (one.query.map { [$0.debugDescription] } ?? [])
+            let fields: [String] = [
+                one.email ?? "(unsubscribed)", one.state.rawValue, one.frequency.rawValue,
+                wishes.isEmpty ? "everything" : wishes.joined(separator: " "),
+                one.lastSentAt.map { "last sent \($0.formatted(.iso8601))" } ?? "never sent",
+            ]
+            return fields.joined(separator: "\t")
         }
     }
 
@@ -53,7 +53,9 @@ struct PapersSubscribersCommand: AsyncParsableCommand {
 
         func run() async throws {
             try await mail.service().add(email: address, topics: topics, query: query, frequency: frequency)
-            print("\(address) is asked to confirm, unless it is subscribed or was asked within the last hour")
+            try mail.options.show(["address": address]) {
+                "\(address) is asked to confirm, unless it is subscribed or was asked within the last hour"
+            }
         }
     }
 
@@ -66,7 +68,7 @@ struct PapersSubscribersCommand: AsyncParsableCommand {
 
         func run() async throws {
             try await mail.service().remove(email: address)
-            print("\(address) is unsubscribed")
+            try mail.options.show(["address": address]) { "\(address) is unsubscribed" }
         }
     }
 
@@ -78,7 +80,7 @@ struct PapersSubscribersCommand: AsyncParsableCommand {
 
         func run() async throws {
             let subscriber: Subscriber = try await mail.service().confirm(token: token)
-            print("\(subscriber.email ?? "") gets the \(subscriber.frequency.rawValue) digest")
+            try mail.options.show(subscriber) { "\(subscriber.email ?? "") gets the \(subscriber.frequency.rawValue) digest" }
         }
     }
 }

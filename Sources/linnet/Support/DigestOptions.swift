@@ -2,19 +2,14 @@ import ArgumentParser
 import Foundation
 import Papers
 
-extension PaperGroup: ExpressibleByArgument {}
 extension DigestFrequency: ExpressibleByArgument {}
 
-/// The catalogue, and where its links lead.
+/// Where the links of feeds and mails lead.
 struct SiteOptions: ParsableArguments {
-    @Option(name: .customLong("db"), help: "The catalogue's file; $LINNET_PAPERS, or papers.db in the user's data folder by default.")
-    var database: String?
     @Option(help: "Address of the web application, for links; $LINNET_SITE, or http://127.0.0.1:8090 by default.")
     var site: String?
     @Option(help: "Host name that identifiers are made with, which has to stay the same; the site's by default.")
     var authority: String?
-
-    func store() throws -> PaperStore { try PaperStore(database ?? PaperStore.standardPath) }
 
     func address() throws -> PaperSite {
         try PaperSite(site ?? Self.variable("LINNET_SITE") ?? PaperSite.local.address, authority: authority)
@@ -25,6 +20,7 @@ struct SiteOptions: ParsableArguments {
 
 /// How mail leaves.
 struct MailOptions: ParsableArguments {
+    @OptionGroup var options: PapersOptions
     @OptionGroup var site: SiteOptions
     @Option(help: "The sender's address; $LINNET_SMTP_FROM, or linnet@ and the authority by default.")
     var from: String?
@@ -38,18 +34,10 @@ struct MailOptions: ParsableArguments {
         """
 
     func service() throws -> DigestService {
-        let store: PaperStore = try site.store()
+        let store: PaperStore = try options.store()
         let sender: MailAddress? = try (from ?? SiteOptions.variable("LINNET_SMTP_FROM")).map { try MailAddress($0) }
         return try DigestService(
             store: store, transport: MailTransports.standard(catalogue: store.path, outbox: outbox),
             settings: DigestSettings(site: site.address(), sender: sender))
-    }
-
-    /// Prints a value as JSON with its keys in order.
-    static func printJSON(_ value: some Encodable) throws {
-        let encoder: JSONEncoder = JSONEncoder()
-        encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-        encoder.dateEncodingStrategy = .iso8601
-        print(String(decoding: try encoder.encode(value), as: UTF8.self))
     }
 }

@@ -213,7 +213,7 @@ import Testing
         try await bench.subscribe(Self.ada, service)
         try await bench.subscribe(Self.bob, service)
         #expect(try await service.send().count(.sent) == 2)
-        #expect(try await other.send().notDue == 2, "the lock is free again")
+        #expect(try await other.send().nothingNew == 2, "the lock is free again")
     }
 
     @Test func whoUnsubscribesDuringTheSendingGetsNothing() async throws {
@@ -235,6 +235,22 @@ import Testing
         let service: DigestService = try bench.service()
         await #expect(throws: DigestError.otherKey) { try await service.send() }
         #expect(bench.digests(to: Self.ada).isEmpty)
+    }
+
+    /// With the catalogue's own search: votes lift a paper, and a query of words and conditions chooses.
+    @Test func theCataloguesOwnSearchRanksAndChooses() async throws {
+        let bench: DigestBench = try DigestBench(slugs: ["alpha", "beta", "gamma"])
+        try bench.store.upvote("gamma", voter: "eve")
+        let service: DigestService = try DigestService(
+            store: bench.store, transport: bench.transport, settings: DigestSettings(), pause: { _ in })
+        try await bench.subscribe(Self.ada, service)
+        try await bench.subscribe(Self.bob, query: "\"about beta\" group:efficiency", service)
+        try await service.send()
+        let (whole, chosen): (String, String) = (bench.digests(to: Self.ada)[0].text, bench.digests(to: Self.bob)[0].text)
+        #expect(whole.contains("1. Paper gamma") && whole.contains("3. "))
+        #expect(chosen.contains("1. Paper beta") && !chosen.contains("2. "))
+        #expect(try SearchRanking().matches("group:sequence -gamma", in: bench.store) == [bench.store.paper("alpha").id])
+        await #expect(throws: DigestError.self) { try await service.subscribe(email: "x@example.org", query: "year:never") }
     }
 
     @Test func aPreviewSendsNothing() async throws {

@@ -121,8 +121,9 @@ struct RealSMTPServerTests {
                 text, html = message.iter_parts()
                 print(json.dumps(dict(
                     sender=envelope.mail_from, recipients=envelope.rcpt_tos, user=session.auth_data.login.decode(),
-                    subject=message["Subject"], unsubscribe=message["List-Unsubscribe"], post=message["List-Unsubscribe-Post"],
-                    text=text.get_content(), html=html.get_content())), flush=True)
+                    subject=message["Subject"], unsubscribe=message["List-Unsubscribe"].strip(), post=message["List-Unsubscribe-Post"],
+                    text=text.get_content().replace("\\r\\n", "\\n"),
+                    html=html.get_content().replace("\\r\\n", "\\n"))), flush=True)
                 return "250 taken"
 
         def check(server, session, envelope, mechanism, data):

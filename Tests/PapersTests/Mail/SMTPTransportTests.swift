@@ -72,11 +72,11 @@ import Testing
     }
 
     @Test func silenceEndsAConversation() async throws {
-        async let before: MailError? = failure([("RCPT", .silence)], timeout: 1)
-        async let after: MailError? = failure([(".", .silence)], timeout: 1)
-        async let leaving: MailError? = failure([("QUIT", .silence)], timeout: 1)
-        #expect(try await before == .temporary("no answer for 1 s"))
-        #expect(try await after == .uncertain("no answer for 1 s"))
+        async let before: MailError? = failure([("RCPT", .silence)], timeout: 3)
+        async let after: MailError? = failure([(".", .silence)], timeout: 3)
+        async let leaving: MailError? = failure([("QUIT", .silence)], timeout: 3)
+        #expect(try await before == .temporary("no answer for 3 s"))
+        #expect(try await after == .uncertain("no answer for 3 s"))
         #expect(try await leaving == nil)
     }
 

@@ -107,7 +107,10 @@ import Testing
         let store: PaperStore = try Self.store.get()
         try store.pool.read { database in
             let sqlite: FullText = try store.fullText(database)
-            guard case .sqlite = sqlite else { return Issue.record("this SQLite has no FTS5") }
+            guard case .sqlite = sqlite else {
+                Issue.record("this SQLite has no FTS5")
+                return
+            }
             let own: FullText = .process(try BM25Index(database), database)
             let terms: [QueryTerm] = try QueryExpansion(vocabulary: sqlite.vocabulary).terms(of: try PaperQuery(text))
             #expect(try QueryExpansion(vocabulary: own.vocabulary).terms(of: try PaperQuery(text)) == terms)
