@@ -46,7 +46,7 @@ extension PaperStore {
         let known: [String] = try pool.read { database in
             let ids: [Int64] = try Int64.fetchAll(
                 database, sql: "SELECT id FROM paper ORDER BY source != 'builtin', listedOn DESC, id LIMIT 1000")
-            return try ids.map { try Self.text(of: $0, in: database) }
+            return try ids.map { try Self.text(of: $0, forModel: false, in: database) }
         }
         for text in known { words.add(text) }
         return words

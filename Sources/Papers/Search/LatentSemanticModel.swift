@@ -5,7 +5,8 @@ import Torch
 /// Latent semantic analysis (Deerwester et al., JASIS 1990) of the catalogue itself: the encoder that needs no download.
 ///
 /// A text is a vector of its stems, `(1 + ln tf) · ln(N / n)`, of unit length. The first singular vectors of the matrix of all texts say which
-/// stems go together; a text, or a query, is folded in by projecting on them.
+/// stems go together; a text, or a query, is folded in by projecting on them. (Dividing by the singular values as well, as in the paper, ranked
+/// the judged queries a little worse: nDCG@10 0.949 against 0.960.)
 struct LatentSemanticModel: Codable, Sendable {
     /// Names the texts that the model was fitted to.
     let id: String

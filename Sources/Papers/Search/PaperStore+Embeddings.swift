@@ -45,7 +45,9 @@ extension PaperStore {
         while done < limit, !missing.isEmpty {
             let batch: [Int64] = Array(missing.prefix(min(Self.encodingBatch, limit - done)))
             missing.removeFirst(batch.count)
-            let texts: [String] = try pool.read { database in try batch.map { try Self.text(of: $0, in: database) } }
+            let texts: [String] = try pool.read { database in
+                try batch.map { try Self.text(of: $0, forModel: encoder is LatentSemanticModel, in: database) }
+            }
             let vectors: [[Float]] = try encoder.encode(texts)
             try pool.write { try Self.keep(vectors, of: batch, texts, encoder.id, in: $0) }
             done += batch.count
@@ -71,12 +73,13 @@ extension PaperStore {
         try database.execute(sql: "UPDATE change SET counter = counter + 1 WHERE kind = 'encoding'")
     }
 
-    /// What an encoder reads of a paper.
-    static func text(of id: Int64, in database: Database) throws -> String {
+    /// What a sentence encoder reads of a paper: title, summary, abstract. The catalogue's own model counts the words of the title and of the
+    /// keywords twice; a claim's words, mostly of results, made it worse on the judged queries.
+    static func text(of id: Int64, forModel: Bool, in database: Database) throws -> String {
         let statement: Statement = try database.cachedStatement(
-            sql: "SELECT title, summary, abstract, keywords, claim FROM paperText WHERE rowid = ?")
+            sql: "SELECT title, summary, abstract, keywords FROM paperText WHERE rowid = ?")
         guard let row = try Row.fetchOne(statement, arguments: [id]) else { return "" }
-        let parts: [String] = (0..<5).map { row[$0] }
+        let parts: [String] = (forModel ? [0, 0, 1, 2, 3, 3] : [0, 1, 2]).map { row[$0] }
         return parts.filter { !$0.isEmpty }.joined(separator: ". ")
     }
 
@@ -97,7 +100,7 @@ extension PaperStore {
         let texts: [String] = try pool.read { database in
             let ids: [Int64] = try Int64.fetchAll(
                 database, sql: "SELECT id FROM paper ORDER BY source != 'builtin', listedOn DESC, id LIMIT ?", arguments: [Self.mostFitted])
-            return try ids.map { try Self.text(of: $0, in: database) }
+            return try ids.map { try Self.text(of: $0, forModel: true, in: database) }
         }
         let id: String = LatentSemanticModel.prefix + Self.hash(of: texts.joined(separator: "\u{0}")).prefix(16)
         if let kept, kept.model.id == id { return kept.model }

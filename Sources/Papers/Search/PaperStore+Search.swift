@@ -14,9 +14,9 @@ extension PaperStore {
         let index: SemanticIndex? = mode == .keyword ? nil : try semanticIndex()
         return try pool.read { database in
             let text: FullText = try fullText(database)
-            let terms: [QueryTerm] = try QueryExpansion(vocabulary: text.vocabulary).terms(of: query)
-            var search: Search = Search(
-                terms: terms, text: text, table: try listingTable(database), filters: [filter, query.filter], database: database)
+            let table: ListingTable = try listingTable(database)
+            let terms: [QueryTerm] = try QueryExpansion(vocabulary: text.vocabulary, papers: table.rows.count).terms(of: query)
+            var search: Search = Search(terms: terms, text: text, table: table, filters: [filter, query.filter], database: database)
             try search.addConditions(of: query)
             if query.words.isEmpty && query.phrases.isEmpty { return try unranked(search, limit) }
             let depth: Int = max(limit, Self.fusionDepth)

@@ -21,6 +21,8 @@ protocol TermVocabulary {
 /// Makes a query's terms: its words and phrases, what stands in for words that the catalogue does not know, and synonyms.
 struct QueryExpansion {
     let vocabulary: any TermVocabulary
+    /// How many papers the catalogue has.
+    var papers: Int = .max
     var synonyms: [[[String]]] = Synonyms.groups
 
     /// The weight of a synonym.
@@ -28,20 +30,25 @@ struct QueryExpansion {
     /// The least share of letter triples that an unknown word has in common with what stands in for it.
     private static let leastLikeness: Double = 0.5
     private static let mostReplacements: Int = 3
+    /// A word of more papers than this takes long to look up.
+    private static let manyPapers: Int = 10_000
 
     func terms(of query: PaperQuery) throws -> [QueryTerm] {
         let all: [String] = query.words
         let telling: [String] = all.filter { !TextAnalyzer.stopWords.contains($0) }
         let words: [String] = telling.isEmpty && query.phrases.isEmpty ? all : telling
         var terms: [QueryTerm] = query.phrases.map { QueryTerm(words: $0, weight: 1) }
-        for word in words {
-            let isKnown: Bool = try vocabulary.papers(with: PorterStemmer.stem(word)) > 0
-            terms += isKnown ? [QueryTerm(words: [word], weight: 1)] : try replacements(of: word)
+        let counts: [(word: String, papers: Int)] = try words.map { ($0, try vocabulary.papers(with: PorterStemmer.stem($0))) }
+        for (word, count) in counts where !isCommon(count) || counts.allSatisfy({ isCommon($0.papers) }) {
+            terms += count > 0 ? [QueryTerm(words: [word], weight: 1)] : try replacements(of: word)
         }
         terms += synonymTerms(([all] + query.phrases).map { $0.map(PorterStemmer.stem) })
         var seen: Set<[String]> = []
         return terms.filter { seen.insert($0.stems).inserted }
     }
+
+    /// Whether so many papers have a word that it ranks none before another (its idf is 1e-6), and looking all of them up is a waste.
+    private func isCommon(_ count: Int) -> Bool { count > Self.manyPapers && count > papers / 2 }
 
     /// Stems that begin with an unknown word, as while it is being typed, and those that are spelt nearly as it is.
     private func replacements(of word: String) throws -> [QueryTerm] {

@@ -35,8 +35,8 @@ enum SearchSchema {
             UPDATE change SET counter = counter + 1 WHERE kind = 'text'; END;
         CREATE TRIGGER paperPlace AFTER UPDATE OF slug, title, year, "group", status, source, listedOn ON paper BEGIN
             UPDATE change SET counter = counter + 1 WHERE kind = 'listing'; END;
-        CREATE TRIGGER paperReworded AFTER UPDATE OF title, abstract, summary, claim ON paper
-            WHEN OLD.title IS NOT NEW.title OR OLD.abstract IS NOT NEW.abstract OR OLD.summary IS NOT NEW.summary OR OLD.claim IS NOT NEW.claim
+        CREATE TRIGGER paperReworded AFTER UPDATE OF title, abstract, summary ON paper
+            WHEN OLD.title IS NOT NEW.title OR OLD.abstract IS NOT NEW.abstract OR OLD.summary IS NOT NEW.summary
             BEGIN DELETE FROM embedding WHERE paperID = OLD.id; END;
         CREATE TRIGGER keywordAdded AFTER INSERT ON keyword
             BEGIN DELETE FROM embedding WHERE paperID = NEW.paperID AND encoder GLOB 'lsa-*'; END;

@@ -189,7 +189,7 @@ import Testing
         _ = try again.search(query, mode: .semantic, limit: 5)
         #expect(encoder.calls.count == 75, "only the query")
         var card: PaperCard = try #require(PaperCards.load().first)
-        card.claim += " Now."
+        card.summary += " Now."
         try again.update(cards: [card])
         _ = try again.search(query, mode: .semantic, limit: 5)
         #expect(encoder.calls.count == 77, "the query and the one text that changed")
