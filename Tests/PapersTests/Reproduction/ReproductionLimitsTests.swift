@@ -7,7 +7,7 @@ import Testing
 
 @Suite struct ReproductionLimitsTests {
     private func failure(_ script: String, _ limits: ReproductionLimits) async throws -> String {
-        try await FakeWorker.with(script) { worker in
+        try await FakeWorker.with(script) { (worker) async throws in
             let queue: ReproductionQueue = worker.queue(limits: limits)
             return try #require(await queue.outcome(of: "gla")?.failure)
         }
@@ -21,9 +21,10 @@ import Testing
     }
 
     @Test func aProcessThatTakesTooMuchMemoryIsStopped() async throws {
-        // Keeps the last 250 MB of an endless file.
+        // Keeps the last 250 MB of an endless stream.
         let message: String = try await failure(
-            "exec tail -c 250000000 /dev/zero", ReproductionLimits(memoryBytes: 64 << 20, graceSeconds: 0.3))
+            "mkfifo endless; cat /dev/zero > endless & exec tail -c 250000000 < endless",
+            ReproductionLimits(memoryBytes: 64 << 20, graceSeconds: 0.3))
         #expect(message == "it took more than its limit of 64 MiB of memory and was stopped")
     }
 
@@ -38,7 +39,7 @@ import Testing
     }
 
     @Test func whatAProcessLeavesBehindEndsWithIt() async throws {
-        try await FakeWorker.with("sleep 300 & echo $! > left; exit 0") { worker in
+        try await FakeWorker.with("sleep 300 & echo $! > left; exit 0") { (worker) async throws in
             let start: Date = Date()
             #expect(try await worker.queue().outcome(of: "gla")?.failure == "its process ended without a report")
             #expect(Date().timeIntervalSince(start) < 15)
@@ -48,7 +49,7 @@ import Testing
     }
 
     @Test func aProgramThatIsNotThereIsAFailure() async throws {
-        try await FakeWorker.with("") { worker in
+        try await FakeWorker.with("") { (worker) async throws in
             let queue: ReproductionQueue = ReproductionQueue(
                 ReproductionQueue.Configuration(executable: worker.folder.path + "/nothing", slugs: ["gla"]), store: nil)
             #expect(try await queue.outcome(of: "gla")?.failure?.contains("not found") == true)

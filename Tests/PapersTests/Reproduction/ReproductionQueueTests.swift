@@ -7,7 +7,7 @@ import Testing
 
 @Suite struct ReproductionQueueTests {
     @Test func aJobGoesFromSubmissionToItsReport() async throws {
-        try await FakeWorker.with("say 'first seed' 0; say '' 1; report") { worker in
+        try await FakeWorker.with("say 'first seed' 0; say '' 1; report") { (worker) async throws in
             let queue: ReproductionQueue = worker.queue()
             let id: ReproductionJob.ID = try await queue.submit(ReproductionJob(slug: "gla", scale: .smoke, seeds: 1))
             var events: [JobEvent] = []
@@ -31,11 +31,11 @@ import Testing
             case $slug in
             gla) kill -SEGV $$;;
             lit) echo 'loading' >&2; echo 'Fatal error: shapes differ' >&2; echo 'at line 7' >&2; exit 3;;
-            mom) echo '{"error":{"message":"no such\\nfile \\u001b[31m"}}'; exit 1;;
+            mom) printf '%s\\n' '{"error":{"message":"no such\\nfile \\u001b[31m"}}'; exit 1;;
             *) report;;
             esac
             """
-        try await FakeWorker.with(script) { worker in
+        try await FakeWorker.with(script) { (worker) async throws in
             let queue: ReproductionQueue = worker.queue()
             #expect(try await queue.outcome(of: "gla")?.failure?.hasPrefix("its process was ended by signal 11") == true)
             #expect(try await queue.outcome(of: "lit")?.failure == "its process ended with status 3: Fatal error: shapes differ")
@@ -54,7 +54,7 @@ import Testing
             mom) slug=gla; report;;
             esac
             """
-        try await FakeWorker.with(script) { worker in
+        try await FakeWorker.with(script) { (worker) async throws in
             let queue: ReproductionQueue = worker.queue()
             #expect(try await queue.outcome(of: "gla")?.failure == "its process ended without a report")
             #expect(try await queue.outcome(of: "lit")?.failure?.contains("cannot be read") == true)
@@ -64,7 +64,7 @@ import Testing
     }
 
     @Test func aReportCountsEvenWhenTheProcessCrashesAfterIt() async throws {
-        try await FakeWorker.with("report; kill -ABRT $$") { worker in
+        try await FakeWorker.with("report; kill -ABRT $$") { (worker) async throws in
             #expect(try await worker.queue().outcome(of: "gla") == .finished(.smoke))
         }
     }
@@ -77,7 +77,7 @@ import Testing
             say 'over\\trange' 9; say 'back' -4
             report
             """
-        try await FakeWorker.with(script) { worker in
+        try await FakeWorker.with(script) { (worker) async throws in
             let queue: ReproductionQueue = worker.queue()
             #expect(try await queue.outcome(of: "gla") == .finished(.smoke))
             let state: JobState = try #require(await queue.jobs().first)
@@ -86,7 +86,7 @@ import Testing
     }
 
     @Test func aHangingJobIsCancelledThoughItIgnoresTheRequest() async throws {
-        try await FakeWorker.with("trap '' TERM; say 'hanging' 0; while :; do sleep 0.05; done") { worker in
+        try await FakeWorker.with("trap '' TERM; say 'hanging' 0; while :; do sleep 0.05; done") { (worker) async throws in
             let queue: ReproductionQueue = worker.queue()
             let id: ReproductionJob.ID = try await queue.submit(ReproductionJob(slug: "gla", scale: .smoke, seeds: 1))
             let waiting: ReproductionJob.ID = try await queue.submit(ReproductionJob(slug: "lit", scale: .smoke, seeds: 1))
@@ -107,7 +107,7 @@ import Testing
     }
 
     @Test func asManyRunAtOnceAsMay() async throws {
-        try await FakeWorker.with("echo + >> log; sleep 0.3; echo - >> log; report") { worker in
+        try await FakeWorker.with("echo + >> log; sleep 0.3; echo - >> log; report") { (worker) async throws in
             let queue: ReproductionQueue = worker.queue(jobs: 2)
             for slug in FakeWorker.slugs { try await queue.submit(ReproductionJob(slug: slug, scale: .smoke, seeds: 1)) }
             #expect(await queue.jobs().map(\.phase) == [.running, .running, .queued, .queued])
@@ -123,7 +123,7 @@ import Testing
     }
 
     @Test func eachProcessGetsItsShareOfTheCores() async throws {
-        try await FakeWorker.with("echo $OMP_NUM_THREADS > threads; echo \"$@\" > arguments; report") { worker in
+        try await FakeWorker.with("echo $OMP_NUM_THREADS > threads; echo \"$@\" > arguments; report") { (worker) async throws in
             _ = try await worker.queue(jobs: 64).outcome(of: "gla")
             let own: String? = ProcessInfo.processInfo.environment["OMP_NUM_THREADS"]
             #expect(worker.text("threads") == (own ?? "1") + "\n")
@@ -132,7 +132,7 @@ import Testing
     }
 
     @Test func whatCannotRunIsRefused() async throws {
-        try await FakeWorker.with("sleep 60") { worker in
+        try await FakeWorker.with("sleep 60") { (worker) async throws in
             let queue: ReproductionQueue = worker.queue(capacity: 1)
             func submit(_ slug: String, _ seeds: Int = 1) async throws {
                 try await queue.submit(ReproductionJob(slug: slug, scale: .smoke, seeds: seeds))
@@ -153,7 +153,7 @@ import Testing
     }
 
     @Test func onlyTheNewestJobsAreRemembered() async throws {
-        try await FakeWorker.with("report") { worker in
+        try await FakeWorker.with("report") { (worker) async throws in
             let queue: ReproductionQueue = worker.queue(history: 2)
             for slug in ["gla", "lit", "mom"] { _ = try await queue.outcome(of: slug) }
             #expect(await queue.jobs().map(\.job.slug) == ["lit", "mom"])
@@ -164,7 +164,7 @@ import Testing
     }
 
     @Test func earlierRunsTellTheTimeThatIsLeft() async throws {
-        try await FakeWorker.with("sleep 60") { worker in
+        try await FakeWorker.with("sleep 60") { (worker) async throws in
             // 12 seconds for one seed.
             try worker.store.record(FakeWorker.report("gla"))
             let queue: ReproductionQueue = worker.queue()
@@ -179,7 +179,7 @@ import Testing
     }
 
     @Test func aRunThatTheCatalogueDoesNotTakeIsFinishedStill() async throws {
-        try await FakeWorker.with("report") { worker in
+        try await FakeWorker.with("report") { (worker) async throws in
             let store: PaperStore = try PaperStore(worker.folder.path + "/empty.db", cards: [])
             let queue: ReproductionQueue = ReproductionQueue(
                 ReproductionQueue.Configuration(executable: worker.folder.path + "/worker", slugs: ["gla"]), store: store)

@@ -88,7 +88,7 @@ private struct TogetherExperiment: Experiment {
     }
 
     @Test func itMeasuresEachSeedAndWritesTheReport() async throws {
-        try await inFolder { folder in
+        try await inFolder { (folder) async throws in
             #expect(await work(in: folder) == 0)
             #expect(Trace.seeds.withLock { $0 } == [[0], [1], [2]])
             let report: Report = try report(folder)
@@ -103,7 +103,7 @@ private struct TogetherExperiment: Experiment {
     }
 
     @Test func aRunThatFailedContinuesWithItsFinishedSeeds() async throws {
-        try await inFolder { folder in
+        try await inFolder { (folder) async throws in
             await leaveTwoSeeds(in: folder)
             #expect(output.all.last == .error(message: PaperError.noCards.description))
             #expect(FileManager.default.fileExists(atPath: folder.path + "/results/.partial/fake.small.1.json"))
@@ -120,7 +120,7 @@ private struct TogetherExperiment: Experiment {
     }
 
     @Test func theSecondsAreThoseOfAllSeeds() async throws {
-        try await inFolder { folder in
+        try await inFolder { (folder) async throws in
             let kept: PartialResults = PartialResults(results: folder.path + "/results", slug: "fake", scale: .small, build: "one")
             var measurements: Measurements = Measurements()
             measurements.record("a", "m", seed: 1, 5)
@@ -134,7 +134,7 @@ private struct TogetherExperiment: Experiment {
     }
 
     @Test func whatAnotherBuildMeasuredIsNotContinuedWith() async throws {
-        try await inFolder { folder in
+        try await inFolder { (folder) async throws in
             await leaveTwoSeeds(in: folder)
             #expect(await work(build: "two", in: folder) == 0)
             #expect(Trace.seeds.withLock { $0 } == [[0], [1], [2]])
@@ -142,7 +142,7 @@ private struct TogetherExperiment: Experiment {
     }
 
     @Test func freshStartsOver() async throws {
-        try await inFolder { folder in
+        try await inFolder { (folder) async throws in
             await leaveTwoSeeds(in: folder)
             #expect(await work(fresh: true, in: folder) == 0)
             #expect(Trace.seeds.withLock { $0 } == [[0], [1], [2]])
@@ -156,7 +156,7 @@ private struct TogetherExperiment: Experiment {
         #"{"build":"one","seed":1,"seconds":1,"measurements":{"values":[{"method":"a","metric":"m","seed":1,"value":1},{"method":"a","metric":"m","seed":1,"value":2}],"curves":[]}}"#,
     ])
     func aBrokenRemainderIsMeasuredAgain(text: String) async throws {
-        try await inFolder { folder in
+        try await inFolder { (folder) async throws in
             await leaveTwoSeeds(in: folder)
             try Data(text.utf8).write(to: folder.appendingPathComponent("results/.partial/fake.small.1.json"))
             #expect(await work(in: folder) == 0)
@@ -166,14 +166,14 @@ private struct TogetherExperiment: Experiment {
     }
 
     @Test func seedsThatDependOnOneAnotherAreMeasuredTogether() async throws {
-        try await inFolder { folder in
+        try await inFolder { (folder) async throws in
             #expect(await work("together", in: folder) == 0)
             #expect(Trace.seeds.withLock { $0 } == [[0, 1, 2]])
         }
     }
 
     @Test func anInterruptIsNoError() async throws {
-        try await inFolder { folder in
+        try await inFolder { (folder) async throws in
             #expect(await work(in: folder, cancelled: true) == 130)
             #expect(output.all == [.started(seedsDone: 0)])
             #expect(!FileManager.default.fileExists(atPath: folder.path + "/results"))
@@ -181,7 +181,7 @@ private struct TogetherExperiment: Experiment {
     }
 
     @Test func whatIsNotThereIsAnError() async throws {
-        try await inFolder { folder in
+        try await inFolder { (folder) async throws in
             #expect(await work("nothing", in: folder) == 1)
             #expect(output.all == [.error(message: ReproductionError.unknownExperiment("nothing").description)])
         }
