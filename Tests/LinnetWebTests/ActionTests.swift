@@ -74,7 +74,7 @@ import Testing
             try await visitor.post("/p/gla/run", [("scale", "smoke")])
             let first: RawConnection = try RawConnection(port: visitor.port)
             first.send("GET /jobs/1/events HTTP/1.1\r\nHost: localhost\r\n\r\n")
-            #expect(first.receive(within: 5).hasPrefix("HTTP/1.1 200"))
+            #expect(await first.receive(within: 5).hasPrefix("HTTP/1.1 200"))
             #expect(try await visitor.get("/jobs/1/events").status == 503)
             await site.runner.cancel("1")
             var last: Int = 503

@@ -17,7 +17,7 @@ import Testing
             let port: Int = visitor.port
             let failures: Int = await withTaskGroup(of: Int.self) { group in
                 for client in 0..<Self.clients {
-                    group.addTask { Self.attack(port, seed: UInt64(client), count: Self.count / Self.clients) }
+                    group.addTask { await onItsOwnThread { Self.attack(port, seed: UInt64(client), count: Self.count / Self.clients) } }
                 }
                 return await group.reduce(0, +)
             }
@@ -41,7 +41,7 @@ import Testing
             }
             connection.send(request)
             connection.finishSending()
-            let answer: String = connection.receive(within: 5)
+            let answer: String = connection.blockingReceive(within: 5)
             // 501 says that a transfer coding is not known; nothing else is the server's fault.
             if answer.hasPrefix("HTTP/1.1 5"), !answer.hasPrefix("HTTP/1.1 501") { failures += 1 }
         }
