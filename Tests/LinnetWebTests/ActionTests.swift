@@ -134,7 +134,7 @@ import Testing
 
     /// The address in the header of the first digest that is sent.
     private static func unsubscribeLink(_ site: TestSite) async throws -> String? {
-        _ = try await site.subscriptions.send()
+        try await site.sendDigests()
         let header: String? = site.mails.messages.last?.headers.first { $0.name == "List-Unsubscribe" }?.value
         return header?.split(separator: ">").first.map { String($0.drop { $0 == "<" }) }
     }

@@ -104,6 +104,7 @@ import Testing
             let feed: Answer = try await visitor.get("/feed.xml")
             #expect(feed.headers[.contentType] == "application/atom+xml; charset=utf-8" && feed.text.contains("<feed"))
             #expect(!feed.text.contains("<script>"))
+            #expect(try await visitor.get("/feed.xml?q=%22").status == 400)
             #expect(try await visitor.get("/health").text == #"{"status":"ok"}"#)
         }
     }

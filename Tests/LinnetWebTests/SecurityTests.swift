@@ -109,19 +109,15 @@ import Testing
     }
 
     @Test func rationsAreByVisitorAndTime() throws {
-        let clock: Clock = Clock()
+        let clock: TestClock = TestClock(TestSite.now)
         let limiter: RateLimiter = RateLimiter(2, per: 60, now: { clock.now })
         for _ in 0..<2 { try limiter.admit("a", to: "x") }
         #expect(throws: WebError.self) { try limiter.admit("a", to: "x") }
         try limiter.admit("b", to: "x")
-        clock.now += 61
+        clock.advance(61)
         try limiter.admit("a", to: "x")
         // Memory has a bound.
         for index in 0..<30_000 { try limiter.admit("visitor \(index)", to: "x") }
-    }
-
-    private final class Clock: @unchecked Sendable {
-        var now: Date = Date(timeIntervalSince1970: 0)
     }
 
     @Test func anAccessTokenIsAskedFor() async throws {
