@@ -49,7 +49,7 @@ import Testing
                 try? site.store.record(TestSite.report(job.slug, started: 1_795_590_000 + Double(started)))
                 await site.runner.change(job.id) { $0.state = .finished(.smoke) }
             }
-            if (try? FileManager.default.removeItem(atPath: mailbox + "/send")) != nil { _ = try? await site.subscriptions.send() }
+            if (try? FileManager.default.removeItem(atPath: mailbox + "/send")) != nil { try? await site.sendDigests() }
             try? await Task.sleep(for: .milliseconds(50))
         }
     }

@@ -6,9 +6,10 @@ extension WebSite {
 
     /// The Atom feed, of all papers or of those that a query finds.
     func feed(query: String?) async throws -> String {
-        do { return try AtomFeed(store: store, site: configuration.site).xml(query: query, limit: Self.feedLength) } catch let error
-            as PaperQueryError
-        {
+        let feed: AtomFeed = AtomFeed(store: store, site: configuration.site)
+        do {
+            return try feed.xml(query: query, limit: Self.feedLength)
+        } catch let error where error is PaperQueryError || error is DigestError {
             throw WebError.bad("\(error)")
         }
     }

@@ -19,7 +19,7 @@ const draw = (place, chart) => {
   const layout = {
     height: 380, margin: { l: 60, r: 16, t: 12, b: 44 }, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
     font: { family: "system-ui, sans-serif", size: 12, color: ink }, xaxis: axis(chart.axis), yaxis: axis(chart.metric),
-    hovermode: "closest", dragmode: "zoom", legend: { orientation: "h", y: -0.22 }, showlegend: true,
+    hovermode: "closest", dragmode: "zoom", legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom" }, showlegend: true,
   };
   return Plotly.react(place, traces, layout, { displayModeBar: false, responsive: true, displaylogo: false });
 };

@@ -11,7 +11,7 @@ struct WebCommand: AsyncParsableCommand {
         discussion: """
             The pages need no script; with one, search answers as you type, plots are interactive and running experiments report their progress.
             Only this machine reaches the address, unless --host says otherwise: then an access token is needed. Mails go to the SMTP server that
-            LINNET_SMTP_HOST or LINNET_SMTP_FILE names, or else as .eml files into the folder --outbox.
+            LINNET_SMTP_HOST or LINNET_SMTP_FILE names, or else as .eml files into a folder.
 
             Examples:
               linnet web
@@ -34,8 +34,8 @@ struct WebCommand: AsyncParsableCommand {
     var results: String = "results"
     @Option(help: "Experiments that run at a time.")
     var jobs: Int = 1
-    @Option(help: "Folder for mails when no SMTP server is set.")
-    var outbox: String = "outbox"
+    @Option(help: "Folder for mails, in place of the SMTP server that is set; without either, outbox beside the catalogue.")
+    var outbox: String?
     @Option(help: "Plotly's plotly.min.js; by default the one that make installs. Without it, plots are drawings.")
     var plotly: String?
     @Option(help: "Address of the documentation that `make docs` builds, for links to the components.")
@@ -63,12 +63,7 @@ struct WebCommand: AsyncParsableCommand {
     private func serve(_ store: PaperStore, _ configuration: WebConfiguration) async throws {
         let queue: ReproductionQueue = ReproductionQueue(
             ReproductionQueue.Configuration(results: results, jobs: jobs, capacity: 20), store: store)
-        let transport: any MailTransport
-        if let smtp = try SMTPConfiguration.environment() {
-            transport = try SMTPTransport(smtp)
-        } else {
-            transport = FolderTransport(outbox)
-        }
+        let transport: any MailTransport = try MailTransports.standard(catalogue: store.path, outbox: outbox)
         let subscriptions: DigestService = try DigestService(
             store: store, transport: transport, settings: DigestSettings(site: configuration.site))
         let application: WebApplication = try WebApplication(

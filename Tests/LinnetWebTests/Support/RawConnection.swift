@@ -1,8 +1,15 @@
 import Foundation
 import Glibc
 
+/// Runs what blocks on a thread of its own: Swift's pool has a thread a core, and the server in the same process needs them.
+func onItsOwnThread<Result: Sendable>(_ body: @escaping @Sendable () -> Result) async -> Result {
+    await withCheckedContinuation { continuation in
+        Thread.detachNewThread { continuation.resume(returning: body()) }
+    }
+}
+
 /// A TCP connection to this machine that sends whatever bytes it is given.
-final class RawConnection {
+final class RawConnection: Sendable {
     private let descriptor: Int32
 
     struct Failure: Error {}
@@ -38,7 +45,9 @@ final class RawConnection {
     func finishSending() { shutdown(descriptor, Int32(SHUT_WR)) }
 
     /// What the other side sends first; empty when it closes or is silent for so many seconds.
-    func receive(within seconds: Double) -> String {
+    func receive(within seconds: Double) async -> String { await onItsOwnThread { self.blockingReceive(within: seconds) } }
+
+    func blockingReceive(within seconds: Double) -> String {
         var limit: timeval = timeval(tv_sec: Int(seconds), tv_usec: Int((seconds - seconds.rounded(.down)) * 1e6))
         setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
         var buffer: [UInt8] = [UInt8](repeating: 0, count: 4096)

@@ -3,6 +3,7 @@ import Foundation
 import Hummingbird
 import HummingbirdTesting
 import NIOCore
+import Synchronization
 
 @testable import LinnetWeb
 @testable import Papers
@@ -12,6 +13,7 @@ struct TestSite: Sendable {
     static let now: Date = Date(timeIntervalSince1970: 1_795_600_000)  // 2026-11-25, 09:46 UTC
     static let hostileTitle: String = #"<script>alert("x")</script> & 'quoted'"#
 
+    let clock: TestClock = TestClock(now)
     let store: PaperStore
     let runner: FakeRunner = FakeRunner()
     /// Where mails go, unless another transport is given.
@@ -21,7 +23,7 @@ struct TestSite: Sendable {
 
     init(_ change: (inout WebConfiguration) -> Void = { _ in }, token: String? = nil, mails other: (any MailTransport)? = nil) throws {
         let path: String = FileManager.default.temporaryDirectory.path + "/web-\(UUID().uuidString)/papers.db"
-        store = try PaperStore(path, cards: Self.cards, now: { Self.now })
+        store = try PaperStore(path, cards: Self.cards, now: { [clock] in clock.now })
         try store.record(Self.report())
         var configuration: WebConfiguration = try WebConfiguration(port: 0, accessToken: token)
         change(&configuration)
@@ -70,10 +72,28 @@ struct TestSite: Sendable {
             measurements: measurements, criteria: Criteria(gates: [Gate("counts agree") { _ in true }], claims: claims))
     }
 
+    /// Lets eight days pass, with news in them, and sends the digests that are due.
+    func sendDigests() async throws {
+        clock.advance(8 * 86_400)
+        try store.record(Self.report("lssl", started: clock.now.timeIntervalSince1970 - 3600))
+        try await subscriptions.send()
+    }
+
     /// Runs `body` with a visitor of the application.
     func visit(_ setup: TestingSetup = .router, _ body: @escaping @Sendable (Visitor) async throws -> Void) async throws {
         try await application.application().test(setup) { client in try await body(Visitor(client: client)) }
     }
+}
+
+/// A clock that stands until a test moves it.
+final class TestClock: Sendable {
+    private let time: Mutex<Date>
+
+    init(_ time: Date) { self.time = Mutex(time) }
+
+    var now: Date { time.withLock { $0 } }
+
+    func advance(_ seconds: TimeInterval) { time.withLock { $0 += seconds } }
 }
 
 /// What a visitor gets.
