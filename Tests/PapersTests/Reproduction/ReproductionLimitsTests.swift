@@ -17,7 +17,7 @@ import Testing
         let start: Date = Date()
         let message: String = try await failure("sleep 60", ReproductionLimits(seconds: 0.25, graceSeconds: 0.3))
         #expect(message == "it ran longer than its limit of 0.250 s and was stopped")
-        #expect(Date().timeIntervalSince(start) < 15)
+        #expect(Date().timeIntervalSince(start) < 60)
     }
 
     @Test func aProcessThatTakesTooMuchMemoryIsStopped() async throws {
@@ -42,7 +42,7 @@ import Testing
         try await FakeWorker.with("sleep 300 & echo $! > left; exit 0") { (worker) async throws in
             let start: Date = Date()
             #expect(try await worker.queue().outcome(of: "gla")?.failure == "its process ended without a report")
-            #expect(Date().timeIntervalSince(start) < 15)
+            #expect(Date().timeIntervalSince(start) < 60)
             let left: pid_t = try #require(pid_t(worker.text("left").trimmingCharacters(in: .newlines)))
             #expect(await waitUntil { kill(left, 0) != 0 || isZombie(left) })
         }
