@@ -88,7 +88,7 @@ final class BM25Index: Sendable {
 }
 
 extension BM25Index: TermVocabulary {
-    func papers(with stem: String) -> Int { numbers[stem].map { postings[Int($0)].count } ?? 0 }
+    func papers(with word: String) -> Int { numbers[PorterStemmer.stem(word)].map { postings[Int($0)].count } ?? 0 }
 
     func stems(startingWith letter: Character) -> [(stem: String, papers: Int)] {
         numbers.filter { $0.key.first == letter }.map { ($0.key, postings[Int($0.value)].count) }

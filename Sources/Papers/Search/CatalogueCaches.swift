@@ -6,6 +6,7 @@ final class CatalogueCaches: Sendable {
     let listing: Cached<ListingTable> = Cached()
     let events: Cached<[Int64: Trend.Events]> = Cached()
     let keywords: Cached<BM25Index> = Cached()
+    let stems: Cached<StemTable> = Cached()
     let semantics: Cached<SemanticIndex> = Cached()
 }
 

@@ -3,8 +3,8 @@ import GRDB
 
 /// What the words of the papers are searched by.
 enum FullText {
-    /// SQLite's FTS5.
-    case sqlite(Database)
+    /// SQLite's FTS5, and its stems as they are kept in memory.
+    case sqlite(Database, Cached<StemTable>)
     /// The index in the process.
     case process(BM25Index, Database)
 
@@ -13,24 +13,27 @@ enum FullText {
 
     var vocabulary: any TermVocabulary {
         switch self {
-        case .sqlite(let database): SQLiteVocabulary(database: database)
+        case .sqlite(let database, let stems): SQLiteVocabulary(database: database, stems: stems)
         case .process(let index, _): index
         }
     }
 
-    /// The papers that match best under the conditions, at most `depth`. Terms of one weight are one FTS5 query; BM25 being a sum over
-    /// terms, the sum over such queries is the score of all.
-    func best(_ terms: [QueryTerm], where conditions: [SQLCondition], depth: Int) throws -> [Match] {
-        var scores: [Int64: Double] = [:]
+    /// The papers that match best under the conditions, at most `depth`.
+    ///
+    /// - Parameter few: all papers that the conditions admit, where they are few.
+    func best(_ terms: [QueryTerm], where conditions: [SQLCondition], among few: [Int64]? = nil, depth: Int) throws -> [Match] {
+        var scores: [Int64: Double]
         switch self {
-        case .sqlite(let database):
-            for (weight, terms) in Dictionary(grouping: terms, by: \.weight) {
-                for match in try Self.matches(terms, conditions, depth, database) { scores[match.id, default: 0] += weight * match.score }
+        case .sqlite(let database, _):
+            if let candidates = try few ?? Self.candidates(terms, conditions, depth, database) {
+                scores = try Self.scores(terms, among: candidates, database)
+            } else {
+                scores = try Self.scores(terms) { try Self.matches(Self.matchText($0), conditions, depth, database) }
             }
         case .process(let index, let database):
             scores = index.scores(terms)
             if !conditions.isEmpty {
-                let admitted: Set<Int64> = try FullText.ids(where: conditions, database)
+                let admitted: Set<Int64> = try few.map { Set($0) } ?? FullText.ids(where: conditions, database)
                 scores = scores.filter { admitted.contains($0.key) }
             }
         }
@@ -54,25 +57,38 @@ enum FullText {
 
     /// The place of a paper's text where the terms are densest; empty where none occurs, and without FTS5.
     func snippet(of id: Int64, _ terms: [QueryTerm]) throws -> [SnippetPart] {
-        guard case .sqlite(let database) = self, !terms.isEmpty else { return [] }
+        guard case .sqlite(let database, _) = self, !terms.isEmpty else { return [] }
         let statement: Statement = try database.cachedStatement(
             sql: "SELECT snippet(paperText, -1, char(2), char(3), '…', 24) FROM paperText WHERE paperText MATCH ? AND rowid = ?")
         let text: String? = try String.fetchOne(statement, arguments: [Self.matchText(terms), id])
         return text.map(Self.parts) ?? []
     }
 
-    private static func matches(
-        _ terms: [QueryTerm], _ conditions: [SQLCondition], _ depth: Int, _ database: Database
+    /// The scores of terms of several weights. Those of one weight are one FTS5 query; BM25 being a sum over terms, the sum over such
+    /// queries is the score of all.
+    static func scores(_ terms: [QueryTerm], _ matches: ([QueryTerm]) throws -> [Match]) rethrows -> [Int64: Double] {
+        var scores: [Int64: Double] = [:]
+        for (weight, terms) in Dictionary(grouping: terms, by: \.weight) {
+            for match in try matches(terms) { scores[match.id, default: 0] += weight * match.score }
+        }
+        return scores
+    }
+
+    /// The score of a row, larger is better.
+    static let score: String = "-bm25(paperText, \(BM25Index.columnWeights.map { String($0) }.joined(separator: ", "))) AS score"
+
+    /// The best `depth` rows that an FTS5 query finds under the conditions, from a first row on.
+    static func matches(
+        _ query: String, _ conditions: [SQLCondition], _ depth: Int, from first: Int64 = 0, _ database: Database
     ) throws -> [Match] {
-        let weights: String = BM25Index.columnWeights.map { String($0) }.joined(separator: ", ")
         let condition: SQLCondition = SQLCondition(allOf: conditions)
         let join: String = conditions.isEmpty ? "" : "JOIN paper ON paper.id = paperText.rowid"
         let statement: Statement = try database.cachedStatement(
             sql: """
-                SELECT paperText.rowid, -bm25(paperText, \(weights)) AS score FROM paperText \(join)
-                WHERE paperText MATCH ? AND \(condition.sql) ORDER BY score DESC, paperText.rowid LIMIT ?
+                SELECT paperText.rowid, \(score) FROM paperText \(join)
+                WHERE paperText MATCH ? AND paperText.rowid >= ? AND \(condition.sql) ORDER BY score DESC, paperText.rowid LIMIT ?
                 """)
-        let arguments: StatementArguments = [matchText(terms)] + condition.arguments + [depth]
+        let arguments: StatementArguments = [query, first] + condition.arguments + [depth]
         return try Row.fetchAll(statement, arguments: arguments).map { ($0[0], $0[1]) }
     }
 
@@ -81,9 +97,12 @@ enum FullText {
         terms.map { "\"" + $0.text.replacingOccurrences(of: "\"", with: "\"\"") + "\"" }.joined(separator: " OR ")
     }
 
-    static func ids(where conditions: [SQLCondition], _ database: Database) throws -> Set<Int64> {
+    /// The papers that meet all conditions, or `limit` of them.
+    static func ids(where conditions: [SQLCondition], _ database: Database, limit: Int = .max) throws -> Set<Int64> {
         let condition: SQLCondition = SQLCondition(allOf: conditions)
-        return try Set(Int64.fetchCursor(database, sql: "SELECT id FROM paper WHERE \(condition.sql)", arguments: condition.arguments))
+        return try Set(
+            Int64.fetchCursor(
+                database, sql: "SELECT id FROM paper WHERE \(condition.sql) LIMIT ?", arguments: condition.arguments + [limit]))
     }
 
     /// Divides a snippet at the marks around its matches.
@@ -95,21 +114,5 @@ enum FullText {
             if let rest = halves.last, !rest.isEmpty { parts.append(SnippetPart(text: String(rest), isMatch: false)) }
         }
         return parts
-    }
-}
-
-/// The stems that FTS5 has indexed.
-private struct SQLiteVocabulary: TermVocabulary {
-    let database: Database
-
-    func papers(with stem: String) throws -> Int {
-        let statement: Statement = try database.cachedStatement(sql: "SELECT doc FROM paperVocabulary WHERE term = ?")
-        return try Int.fetchOne(statement, arguments: [stem]) ?? 0
-    }
-
-    func stems(startingWith letter: Character) throws -> [(stem: String, papers: Int)] {
-        let statement: Statement = try database.cachedStatement(sql: "SELECT term, doc FROM paperVocabulary WHERE term >= ? AND term < ?")
-        let rows: [Row] = try Row.fetchAll(statement, arguments: [String(letter), String(letter) + "\u{10ffff}"])
-        return rows.map { ($0[0], $0[1]) }
     }
 }

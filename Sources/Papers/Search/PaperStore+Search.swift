@@ -45,7 +45,7 @@ extension PaperStore {
 
     func fullText(_ database: Database) throws -> FullText {
         let sql: String = try String.fetchOne(database, sql: "SELECT sql FROM sqlite_master WHERE name = 'paperText'") ?? ""
-        if sql.contains("fts5") { return .sqlite(database) }
+        if sql.contains("fts5") { return .sqlite(database, caches.stems) }
         return .process(
             try caches.keywords.value(of: try SearchSchema.counter(.text, in: database)) { try BM25Index(database) }, database)
     }

@@ -10,10 +10,10 @@ struct QueryTerm: Sendable, Equatable {
     var text: String { words.joined(separator: " ") }
 }
 
-/// The stems that the catalogue knows.
+/// The words that the catalogue knows.
 protocol TermVocabulary {
-    /// How many papers have the stem.
-    func papers(with stem: String) throws -> Int
+    /// How many papers have a word of the same stem.
+    func papers(with word: String) throws -> Int
     /// The stems that begin with a letter, and how many papers have each.
     func stems(startingWith letter: Character) throws -> [(stem: String, papers: Int)]
 }
@@ -38,7 +38,7 @@ struct QueryExpansion {
         let telling: [String] = all.filter { !TextAnalyzer.stopWords.contains($0) }
         let words: [String] = telling.isEmpty && query.phrases.isEmpty ? all : telling
         var terms: [QueryTerm] = query.phrases.map { QueryTerm(words: $0, weight: 1) }
-        let counts: [(word: String, papers: Int)] = try words.map { ($0, try vocabulary.papers(with: PorterStemmer.stem($0))) }
+        let counts: [(word: String, papers: Int)] = try words.map { ($0, try vocabulary.papers(with: $0)) }
         for (word, count) in counts where !isCommon(count) || counts.allSatisfy({ isCommon($0.papers) }) {
             terms += count > 0 ? [QueryTerm(words: [word], weight: 1)] : try replacements(of: word)
         }
@@ -53,7 +53,7 @@ struct QueryExpansion {
     /// Stems that begin with an unknown word, as while it is being typed, and those that are spelt nearly as it is.
     private func replacements(of word: String) throws -> [QueryTerm] {
         guard let letter = word.first, word.count >= 3 else { return [] }
-        let triples: Set<String> = Self.triples(PorterStemmer.stem(word))
+        let triples: Set<UInt64> = Self.triples(PorterStemmer.stem(word))
         let known: [(stem: String, papers: Int)] = try vocabulary.stems(startingWith: letter)
         let scored: [(stem: String, papers: Int, likeness: Double)] = known.compactMap { stem, papers in
             let isLonger: Bool = stem.hasPrefix(word)
@@ -74,14 +74,14 @@ struct QueryExpansion {
         }
     }
 
-    /// Triples of letters of a word with its beginning and end marked.
-    static func triples(_ word: String) -> Set<String> {
-        let marked: [Character] = ["^", "^"] + word + ["$"]
-        return Set((0..<marked.count - 2).map { String(marked[$0..<$0 + 3]) })
+    /// Triples of letters of a word with its beginning and end marked, each as a number: a letter has 21 bits.
+    static func triples(_ word: String) -> Set<UInt64> {
+        let marked: [UInt64] = "^^\(word)$".unicodeScalars.map { UInt64($0.value) }
+        return Set((0..<marked.count - 2).map { marked[$0] << 42 | marked[$0 + 1] << 21 | marked[$0 + 2] })
     }
 
     /// Dice's coefficient.
-    static func likeness(_ left: Set<String>, _ right: Set<String>) -> Double {
+    static func likeness(_ left: Set<UInt64>, _ right: Set<UInt64>) -> Double {
         2 * Double(left.intersection(right).count) / Double(left.count + right.count)
     }
 }

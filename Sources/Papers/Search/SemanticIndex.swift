@@ -57,10 +57,25 @@ final class SemanticIndex: @unchecked Sendable {
     func nearest(to vector: [Float], _ count: Int) -> [(id: Int64, score: Double)] {
         guard !ids.isEmpty, count > 0 else { return [] }
         return noGrad {
-            let cosines: Tensor = matrix.matmul(Tensor(vector, device: .cpu))
-            let (values, indices): (Tensor, Tensor) = cosines.topK(min(count, ids.count))
-            return zip(indices.array(Int64.self), values.array(Float.self)).map { (ids[Int($0)], Double($1)) }
+            let (places, cosines): ([Int64], [Float]) = Self.largest(matrix.matmul(Tensor(vector, device: .cpu)), count)
+            return zip(places, cosines).map { (ids[Int($0)], Double($1)) }
         }
+    }
+
+    /// The nearest of some papers.
+    func nearest(to vector: [Float], _ count: Int, among papers: [Int64]) -> [(id: Int64, score: Double)] {
+        let known: [Int64] = papers.compactMap { places[$0].map(Int64.init) }
+        guard !known.isEmpty, count > 0 else { return [] }
+        return noGrad {
+            let rows: Tensor = matrix.indexSelect(axis: 0, indices: Tensor(known, device: .cpu))
+            let (order, cosines): ([Int64], [Float]) = Self.largest(rows.matmul(Tensor(vector, device: .cpu)), count)
+            return zip(order, cosines).map { (ids[Int(known[Int($0)])], Double($1)) }
+        }
+    }
+
+    private static func largest(_ cosines: Tensor, _ count: Int) -> (places: [Int64], cosines: [Float]) {
+        let (values, indices): (Tensor, Tensor) = cosines.topK(min(count, cosines.dim(0)))
+        return (indices.array(Int64.self), values.array(Float.self))
     }
 
     static func floats(_ bytes: Data) -> [Float] {

@@ -33,7 +33,7 @@ import Testing
     }
 
     @Test func likenessOfMisspeltWords() {
-        let triples: Set<String> = QueryExpansion.triples("matryoska")
+        let triples: Set<UInt64> = QueryExpansion.triples("matryoska")
         #expect(QueryExpansion.likeness(triples, QueryExpansion.triples("matryoshka")) > 0.7)
         #expect(QueryExpansion.likeness(triples, QueryExpansion.triples("matrix")) < 0.5)
         #expect(QueryExpansion.likeness(triples, triples) == 1)
