@@ -10,14 +10,17 @@ struct SeedIndependenceTests {
     /// Those that measure something for the first seed alone.
     @Test(.enabled(if: SmokeTests.hasData, "needs the data sets"), arguments: ["deltanet", "lit", "mom", "s-mamba"])
     func aSeedAloneIsThatAmongOthers(slug: String) async throws {
-        let experiment: any Experiment.Type = try ExperimentCatalogue.experiment(slug)
-        let together: Measurements = try await experiment.init().run(.smoke, context: ExperimentContext(seeds: [0, 1]))
-        let alone: Measurements = try await experiment.init().run(.smoke, context: ExperimentContext(seeds: [1], firstSeed: 0))
-        let expected: [Measurements.Value] = together.values.filter { $0.seed == 1 }
-        #expect(alone.values.map { [$0.method, $0.metric] } == expected.map { [$0.method, $0.metric] })
-        #expect(alone.values.allSatisfy { $0.seed == 1 } && alone.curves.allSatisfy { $0.seed == 1 })
-        for (value, other) in zip(alone.values, expected) where !Self.isTime(value.metric) {
-            #expect(value.value == other.value || value.value.isNaN && other.value.isNaN, "\(value.method), \(value.metric)")
+        // In a process of its own: experiments beside it draw from the same global generator.
+        await #expect(processExitsWith: .success) { [slug = slug as String] in
+            let experiment: any Experiment.Type = try ExperimentCatalogue.experiment(slug)
+            let together: Measurements = try await experiment.init().run(.smoke, context: ExperimentContext(seeds: [0, 1]))
+            let alone: Measurements = try await experiment.init().run(.smoke, context: ExperimentContext(seeds: [1], firstSeed: 0))
+            let expected: [Measurements.Value] = together.values.filter { $0.seed == 1 }
+            #expect(alone.values.map { [$0.method, $0.metric] } == expected.map { [$0.method, $0.metric] })
+            #expect(alone.values.allSatisfy { $0.seed == 1 } && alone.curves.allSatisfy { $0.seed == 1 })
+            for (value, other) in zip(alone.values, expected) where !Self.isTime(value.metric) {
+                #expect(value.value == other.value || value.value.isNaN && other.value.isNaN, "\(value.method), \(value.metric)")
+            }
         }
     }
 

@@ -17,5 +17,9 @@ struct SendingLock {
         descriptor = opened
     }
 
-    func release() { close(descriptor) }
+    func release() {
+        // Not by closing alone: a process that is being started beside this one has the descriptor too until it runs its own program.
+        flock(descriptor, LOCK_UN)
+        close(descriptor)
+    }
 }
