@@ -120,7 +120,7 @@ bench: $(VENV)/.bench-peers ## print speed ratios beside Python's torch and MLX,
 
 .PHONY: test
 # Two processes: what answers over sockets within time limits would wait behind the arithmetic that keeps all threads busy in the first.
-SERVICE_TESTS := PapersTests|LinnetWebTests|CLITests.WebTests
+SERVICE_TESTS := PapersTests|LinnetWebTests|ServingTests|CLITests.WebTests
 test: $(VENV)/.peers $(VENV)/.web chromium ## run the whole suite
 	swift build --build-tests $(SWIFT_FLAGS)
 	LINNET_PYTHON=$(PYTHON) swift test --skip-build --skip '$(SERVICE_TESTS)' $(SWIFT_FLAGS)

@@ -42,13 +42,14 @@ struct FakeWorker {
     }
 
     func queue(
-        jobs: Int = 1, capacity: Int = 100, history: Int = 200, limits: ReproductionLimits = ReproductionLimits(graceSeconds: 0.3)
+        jobs: Int = 1, capacity: Int = 100, history: Int = 200, limits: ReproductionLimits = ReproductionLimits(graceSeconds: 0.3),
+        now: @escaping @Sendable () -> Date = { Date() }
     ) -> ReproductionQueue {
         ReproductionQueue(
             ReproductionQueue.Configuration(
                 executable: folder.path + "/worker", results: folder.path, jobs: jobs, capacity: capacity, history: history, limits: limits,
                 slugs: Set(Self.slugs)),
-            store: store)
+            store: store, now: now)
     }
 
     func text(_ name: String) -> String { (try? String(contentsOf: folder.appendingPathComponent(name), encoding: .utf8)) ?? "" }
