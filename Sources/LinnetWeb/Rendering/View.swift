@@ -1,3 +1,4 @@
+import Experiments
 import Mustache
 
 /// What a template reads, by name. A value that is nil is left out, so that a section on it is not drawn.
@@ -24,23 +25,10 @@ struct Markup: MustacheCustomRenderable, Sendable {
     let isNull: Bool = false
 }
 
-/// Escapes by scalars. Mustache's own escaping goes by characters, and so lets a quotation mark pass that has a combining mark behind it; in
+/// Escapes as `HTML` does. Mustache's own escaping goes by characters, and so lets a quotation mark pass that has a combining mark behind it; in
 /// an attribute the browser takes it for the end.
 struct ScalarEscaping: MustacheContentType {
     static let name: String = "LINNET"
 
-    func escapeText(_ text: String) -> String {
-        guard text.utf8.contains(where: { Self.replacements[$0] != nil }) else { return text }
-        var escaped: [UInt8] = []
-        escaped.reserveCapacity(text.utf8.count + 32)
-        for byte in text.utf8 {
-            if let replacement = Self.replacements[byte] { escaped += replacement } else { escaped.append(byte) }
-        }
-        return String(decoding: escaped, as: UTF8.self)
-    }
-
-    private static let replacements: [UInt8: [UInt8]] = [
-        UInt8(ascii: "&"): Array("&amp;".utf8), UInt8(ascii: "<"): Array("&lt;".utf8), UInt8(ascii: ">"): Array("&gt;".utf8),
-        UInt8(ascii: "\""): Array("&quot;".utf8), UInt8(ascii: "'"): Array("&#39;".utf8),
-    ]
+    func escapeText(_ text: String) -> String { HTML.escaped(text) }
 }

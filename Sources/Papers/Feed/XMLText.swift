@@ -1,21 +1,10 @@
+import Experiments
+
 /// Text as XML and HTML can hold it.
 enum XMLText {
     /// Escapes markup and quotes, and leaves out the control characters and surrogates that XML 1.0 forbids (section 2.2).
     static func escaped(_ text: String) -> String {
-        var result: String = ""
-        for scalar in text.unicodeScalars where isAllowed(scalar) {
-            switch scalar {
-            case "&": result += "&amp;"
-            case "<": result += "&lt;"
-            case ">": result += "&gt;"
-            case "\"": result += "&quot;"
-            case "'": result += "&#39;"
-            // A parser would turn it into a line feed.
-            case "\r": result += "&#13;"
-            default: result.unicodeScalars.append(scalar)
-            }
-        }
-        return result
+        HTML.escaped(String(String.UnicodeScalarView(text.unicodeScalars.filter(isAllowed))))
     }
 
     /// One line without control characters, each run of white space one space: what a title or a subject can be.

@@ -107,7 +107,9 @@ import Testing
     }
 
     @Test func asManyRunAtOnceAsMay() async throws {
-        try await FakeWorker.with("echo + >> log; sleep 0.3; echo - >> log; report") { (worker) async throws in
+        // The first waits for the second, however slowly that one starts; a third beside them would show.
+        let meeting: String = "n=0; while [ $(grep -c + log) -lt 2 ] && [ $n -lt 600 ]; do sleep 0.05; n=$((n + 1)); done"
+        try await FakeWorker.with("echo + >> log; \(meeting); sleep 0.3; echo - >> log; report") { (worker) async throws in
             let queue: ReproductionQueue = worker.queue(jobs: 2)
             for slug in FakeWorker.slugs { try await queue.submit(ReproductionJob(slug: slug, scale: .smoke, seeds: 1)) }
             #expect(await queue.jobs().map(\.phase) == [.running, .running, .queued, .queued])
