@@ -128,11 +128,11 @@ import Training
 
     // MARK: A real encoder
 
-    private static let realFolder: String? = ProcessInfo.processInfo.environment["LINNET_SENTENCE_ENCODER"]
+    private static let realFolder: String? = ProcessInfo.processInfo.environment["LINNET_ENCODER"]
 
     /// A folder of all-MiniLM-L6-v2, read by Python's `tokenizers` and by BERT written out with torch.
     @Test(
-        .enabled(if: realFolder != nil && PythonPeer.has("tokenizers", "torch", "safetensors"), "set LINNET_SENTENCE_ENCODER to a folder"))
+        .enabled(if: realFolder != nil && PythonPeer.has("tokenizers", "torch", "safetensors"), "set LINNET_ENCODER to a folder"))
     func aRealEncoderAgreesWithPython() throws {
         let folder: String = try #require(Self.realFolder)
         let texts: [String] = [
