@@ -19,6 +19,8 @@ public struct WebApplication: Sendable {
     private let configuration: WebConfiguration
 
     /// - Parameters:
+    ///   - store: the catalogue.
+    ///   - configuration: address, limits and files.
     ///   - jobs: runs experiments; without it the pages have no button for that.
     ///   - subscriptions: keeps the digest's subscribers; without it nobody can subscribe.
     /// - Throws: `ConfigurationError` when templates or scripts cannot be read.

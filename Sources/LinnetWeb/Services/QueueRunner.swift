@@ -6,7 +6,9 @@ public struct QueueRunner: JobRunner {
     private let queue: ReproductionQueue
     private let seeds: Int
 
-    /// - Parameter seeds: of a run at small scale; a smoke run takes one.
+    /// - Parameters:
+    ///   - queue: runs the jobs.
+    ///   - seeds: of a run at small scale; a smoke run takes one.
     public init(_ queue: ReproductionQueue, seeds: Int = 3) {
         self.queue = queue
         self.seeds = seeds

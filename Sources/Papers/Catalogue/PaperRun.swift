@@ -44,7 +44,7 @@ public struct PaperRun: Codable, Identifiable, Sendable, FetchableRecord {
     /// Claims that were shown, and all claims.
     public let claimsShown: Int
     public let claims: Int
-    /// The report, as ``Report/json()`` wrote it; nil for a run that ended without one.
+    /// The report, as `Report.json()` wrote it; nil for a run that ended without one.
     public let report: Data?
 
     public func decodedReport() throws -> Report? { try report.map { try Report.decode($0) } }

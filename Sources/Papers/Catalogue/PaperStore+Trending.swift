@@ -21,7 +21,9 @@ extension PaperStore {
 
     /// Counts a vote for a paper; each voter has one.
     ///
-    /// - Parameter voter: what tells voters apart, such as a user name or an address. Only its keyed hash is kept.
+    /// - Parameters:
+    ///   - slug: the paper's.
+    ///   - voter: what tells voters apart, such as a user name or an address. Only its keyed hash is kept.
     /// - Returns: false where the voter had voted for the paper before.
     /// - Throws: ``PaperError`` for an unknown paper or a key file that others can read.
     @discardableResult

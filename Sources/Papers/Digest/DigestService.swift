@@ -49,8 +49,10 @@ public actor DigestService {
     /// (within the last day, if it has unsubscribed or bounced). What it was subscribed to changes only by unsubscribing first.
     ///
     /// - Parameters:
+    ///   - email: the address, as it was typed.
     ///   - topics: groups that the digest is limited to; empty for all.
     ///   - query: a query that a paper has to match.
+    ///   - frequency: how often a digest is sent at most.
     ///   - client: what tells clients apart for the limit on requests, for example an IP address; nil for the operator.
     /// - Throws: ``MailError/address(_:reason:)``, ``DigestError/query(_:reason:)``, ``DigestError/tooManyRequests(wait:)``.
     public func subscribe(

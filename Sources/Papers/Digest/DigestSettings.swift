@@ -16,7 +16,9 @@ public struct DigestSettings: Sendable {
     /// Digests that leave in a minute.
     public var messagesPerMinute: Int = 60
 
-    /// - Parameter sender: by default "linnet@" and the site's authority.
+    /// - Parameters:
+    ///   - site: where links in the mails lead.
+    ///   - sender: by default "linnet@" and the site's authority.
     /// - Throws: ``MailError/address(_:reason:)``.
     public init(site: PaperSite = .local, sender: MailAddress? = nil) throws {
         self.site = site

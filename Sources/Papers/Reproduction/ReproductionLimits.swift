@@ -5,7 +5,7 @@ import Foundation
 public struct ReproductionLimits: Codable, Sendable, Equatable {
     /// Seconds from the process's start to its end; nil for no limit.
     public var seconds: Double?
-    /// Bytes of resident memory; nil for no limit. The process's writable address space is limited to ``addressSpaceBytes`` besides.
+    /// Bytes of resident memory; nil for no limit. The process's writable address space is limited to `addressSpaceBytes` besides.
     public var memoryBytes: Int?
     /// Seconds between the request to stop and the kill.
     public var graceSeconds: Double

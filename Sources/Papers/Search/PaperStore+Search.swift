@@ -5,8 +5,10 @@ extension PaperStore {
     /// The papers that a query finds, best first. A query of conditions alone lists what they admit, by trend.
     ///
     /// - Parameters:
+    ///   - query: words, phrases and conditions.
     ///   - mode: how papers are ranked; `.hybrid` adds `1 / (60 + rank)` over both lists (Cormack, Clarke and Büttcher, SIGIR 2009).
     ///   - filter: holds beside the conditions of the query itself.
+    ///   - limit: most papers to give.
     public func search(
         _ query: PaperQuery, mode: SearchMode = .hybrid, filter: PaperFilter = PaperFilter(), limit: Int = 20
     ) throws -> [SearchHit] {

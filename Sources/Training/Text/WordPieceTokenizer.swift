@@ -6,8 +6,10 @@ public struct WordPieceTokenizer: PipelineTokenizer {
 
     /// Reads a `tokenizer.json`, or the one in a directory.
     ///
-    /// - Parameter wholeTexts: what the file says on cutting and padding is passed over, as the caller does both itself; otherwise such a
-    ///   file is refused.
+    /// - Parameters:
+    ///   - url: the file, or the directory that has it.
+    ///   - wholeTexts: what the file says on cutting and padding is passed over, as the caller does both itself; otherwise such a file is
+    ///     refused.
     /// - Throws: `FileError` where the file cannot be read, else ``TokenizerError/inFile(_:_:)`` naming the field.
     public init(contentsOf url: URL, wholeTexts: Bool = false) throws {
         pipeline = try TokenizerPipeline(contentsOf: url, wholeTexts: wholeTexts)

@@ -34,8 +34,10 @@ public final class TokenizerPipeline: Sendable {
 
     /// Reads a `tokenizer.json`, or the one in a directory.
     ///
-    /// - Parameter wholeTexts: what the file says on cutting and padding is passed over, as the caller does both itself; otherwise such a
-    ///   file is refused.
+    /// - Parameters:
+    ///   - url: the file, or the directory that has it.
+    ///   - wholeTexts: what the file says on cutting and padding is passed over, as the caller does both itself; otherwise such a file is
+    ///     refused.
     /// - Throws: `FileError` where the file cannot be read, else ``TokenizerError/inFile(_:_:)``.
     public convenience init(contentsOf url: URL, wholeTexts: Bool = false) throws {
         let file = tokenizerFile(at: url)
