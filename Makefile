@@ -130,7 +130,7 @@ test: $(VENV)/.peers $(VENV)/.web chromium ## run the whole suite
 test-fixtures: $(VENV)/.peers ## run the fixtures in LINNET_FIXTURES (default ../shared/fixtures) alone
 	LINNET_PYTHON=$(PYTHON) swift test --filter FixtureTests $(SWIFT_FLAGS)
 
-LIBRARIES := Torch NN Optim Training SequenceModels Serving Experiments Papers LinnetWeb
+LIBRARIES := Torch NN Optim Training SequenceModels Efficiency Serving Experiments Papers LinnetWeb
 DOCUMENTATION := .build/documentation
 .PHONY: docs
 docs: libtorch ## build the libraries' documentation into .build/documentation; a warning fails

@@ -11,6 +11,7 @@ let package = Package(
         .library(name: "Optim", targets: ["Optim"]),
         .library(name: "Training", targets: ["Training"]),
         .library(name: "SequenceModels", targets: ["SequenceModels"]),
+        .library(name: "Efficiency", targets: ["Efficiency"]),
         .library(name: "Serving", targets: ["Serving"]),
         .library(name: "Experiments", targets: ["Experiments"]),
         .library(name: "Papers", targets: ["Papers"]),
@@ -48,6 +49,7 @@ let package = Package(
             ],
             exclude: ["Records/TensorBoard/event.proto"]),
         .target(name: "SequenceModels", dependencies: ["Training"]),
+        .target(name: "Efficiency", dependencies: ["SequenceModels"]),
         .target(
             name: "Serving",
             dependencies: [
@@ -59,7 +61,7 @@ let package = Package(
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
             ]),
-        .target(name: "Experiments", dependencies: ["SequenceModels"]),
+        .target(name: "Experiments", dependencies: ["Efficiency", "SequenceModels"]),
         .target(
             name: "Papers",
             dependencies: [
@@ -94,7 +96,7 @@ let package = Package(
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Yams", package: "Yams"),
             ]),
-        .executableTarget(name: "linnet-bench", dependencies: ["Papers", "SequenceModels"], path: "Benchmarks", exclude: ["peers"]),
+        .executableTarget(name: "linnet-bench", dependencies: ["Efficiency", "Papers", "SequenceModels"], path: "Benchmarks", exclude: ["peers"]),
         .target(name: "TestSupport", path: "Tests/TestSupport"),
         .testTarget(name: "TorchTests", dependencies: ["Torch", "TestSupport"]),
         .testTarget(name: "NNTests", dependencies: ["NN", "TestSupport"]),
@@ -104,6 +106,7 @@ let package = Package(
         .testTarget(
             name: "ServingTests",
             dependencies: ["Serving", "TestSupport", .product(name: "HummingbirdTesting", package: "hummingbird")]),
+        .testTarget(name: "EfficiencyTests", dependencies: ["Efficiency", "TestSupport"]),
         .testTarget(name: "FixtureTests", dependencies: ["SequenceModels", "Optim", "NN", "Torch", "TestSupport"]),
         .testTarget(name: "ExperimentsTests", dependencies: ["Experiments", "TestSupport"]),
         .testTarget(

@@ -4,9 +4,9 @@ import Torch
 ///
 /// Checkpoint names are Hugging Face's: `gate_proj`, `up_proj`, `down_proj`.
 public class GatedFeedForward: Module, UnaryLayer {
-    @ModuleInfo(key: "gate_proj") public var gateProjection: Linear
-    @ModuleInfo(key: "up_proj") public var upProjection: Linear
-    @ModuleInfo(key: "down_proj") public var downProjection: Linear
+    @ModuleInfo(key: "gate_proj") public var gateProjection: any LinearMap
+    @ModuleInfo(key: "up_proj") public var upProjection: any LinearMap
+    @ModuleInfo(key: "down_proj") public var downProjection: any LinearMap
     public let activation: Activation
 
     /// - Parameters:

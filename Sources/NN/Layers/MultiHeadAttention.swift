@@ -50,10 +50,10 @@ public struct AttentionConfiguration: Codable, Sendable, Hashable {
 ///
 /// Checkpoint names are Hugging Face's: `q_proj`, `k_proj`, `v_proj`, `o_proj`.
 public final class MultiHeadAttention: Module, UnaryLayer {
-    @ModuleInfo(key: "q_proj") public var queryProjection: Linear
-    @ModuleInfo(key: "k_proj") public var keyProjection: Linear
-    @ModuleInfo(key: "v_proj") public var valueProjection: Linear
-    @ModuleInfo(key: "o_proj") public var outputProjection: Linear
+    @ModuleInfo(key: "q_proj") public var queryProjection: any LinearMap
+    @ModuleInfo(key: "k_proj") public var keyProjection: any LinearMap
+    @ModuleInfo(key: "v_proj") public var valueProjection: any LinearMap
+    @ModuleInfo(key: "o_proj") public var outputProjection: any LinearMap
     public let rotary: RotaryEmbedding?
     public let configuration: AttentionConfiguration
 

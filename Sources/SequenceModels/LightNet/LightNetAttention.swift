@@ -81,13 +81,13 @@ public struct LightNetConfiguration: Codable, Sendable, Hashable {
 ///
 /// Source: Qin et al., 2024, *You Only Scan Once: Efficient Multi-dimension Sequential Modeling with LightNet*.
 public final class LightNetAttention: Module, SequenceMixer {
-    @ModuleInfo(key: "q_proj") public var queryProjection: Linear
-    @ModuleInfo(key: "k_proj") public var keyProjection: Linear
-    @ModuleInfo(key: "v_proj") public var valueProjection: Linear
+    @ModuleInfo(key: "q_proj") public var queryProjection: any LinearMap
+    @ModuleInfo(key: "k_proj") public var keyProjection: any LinearMap
+    @ModuleInfo(key: "v_proj") public var valueProjection: any LinearMap
     /// The two factors of the output gate's projection.
     @ModuleInfo(key: "g_proj") public var gateProjections: [Linear]
     @ModuleInfo(key: "g_norm") public var norm: GroupedRMSNorm
-    @ModuleInfo(key: "o_proj") public var outputProjection: Linear
+    @ModuleInfo(key: "o_proj") public var outputProjection: any LinearMap
     @ModuleInfo public var lrpe: MultiDimLRPE?
     private let rotary: RotaryEmbedding?
     public let configuration: LightNetConfiguration

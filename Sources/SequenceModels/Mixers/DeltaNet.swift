@@ -52,16 +52,16 @@ public struct DeltaNetConfiguration: Codable, Sendable, Hashable {
 ///
 /// Checkpoint names are those of flash-linear-attention: `q_proj`, `q_conv1d`, `b_proj`, `o_norm`, `g_proj`, `o_proj`.
 public final class DeltaNet: Module, SequenceMixer {
-    @ModuleInfo(key: "q_proj") public var queryProjection: Linear
-    @ModuleInfo(key: "k_proj") public var keyProjection: Linear
-    @ModuleInfo(key: "v_proj") public var valueProjection: Linear
-    @ModuleInfo(key: "b_proj") public var strengthProjection: Linear
+    @ModuleInfo(key: "q_proj") public var queryProjection: any LinearMap
+    @ModuleInfo(key: "k_proj") public var keyProjection: any LinearMap
+    @ModuleInfo(key: "v_proj") public var valueProjection: any LinearMap
+    @ModuleInfo(key: "b_proj") public var strengthProjection: any LinearMap
     @ModuleInfo(key: "q_conv1d") public var queryConvolution: ShortConvolution?
     @ModuleInfo(key: "k_conv1d") public var keyConvolution: ShortConvolution?
     @ModuleInfo(key: "v_conv1d") public var valueConvolution: ShortConvolution?
-    @ModuleInfo(key: "g_proj") public var gateProjection: Linear?
+    @ModuleInfo(key: "g_proj") public var gateProjection: (any LinearMap)?
     @ModuleInfo(key: "o_norm") public var outputNorm: GatedRMSNorm
-    @ModuleInfo(key: "o_proj") public var outputProjection: Linear
+    @ModuleInfo(key: "o_proj") public var outputProjection: any LinearMap
     public let configuration: DeltaNetConfiguration
 
     public var isCausal: Bool { true }

@@ -37,19 +37,19 @@ public struct GatedDeltaNetConfiguration: Codable, Sendable, Hashable {
 /// Checkpoint names are those of flash-linear-attention: `q_proj`, `q_conv1d`, `a_proj`, `b_proj`, `A_log`, `dt_bias`, `g_proj`, `o_norm`,
 /// `o_proj`.
 public final class GatedDeltaNet: Module, SequenceMixer {
-    @ModuleInfo(key: "q_proj") public var queryProjection: Linear
-    @ModuleInfo(key: "k_proj") public var keyProjection: Linear
-    @ModuleInfo(key: "v_proj") public var valueProjection: Linear
-    @ModuleInfo(key: "a_proj") public var decayProjection: Linear
-    @ModuleInfo(key: "b_proj") public var strengthProjection: Linear
+    @ModuleInfo(key: "q_proj") public var queryProjection: any LinearMap
+    @ModuleInfo(key: "k_proj") public var keyProjection: any LinearMap
+    @ModuleInfo(key: "v_proj") public var valueProjection: any LinearMap
+    @ModuleInfo(key: "a_proj") public var decayProjection: any LinearMap
+    @ModuleInfo(key: "b_proj") public var strengthProjection: any LinearMap
     @ModuleInfo(key: "q_conv1d") public var queryConvolution: ShortConvolution?
     @ModuleInfo(key: "k_conv1d") public var keyConvolution: ShortConvolution?
     @ModuleInfo(key: "v_conv1d") public var valueConvolution: ShortConvolution?
     /// `A_log` and `dt_bias`.
     @ModuleInfo(key: "") public var memory: GatedDeltaMemory
-    @ModuleInfo(key: "g_proj") public var gateProjection: Linear?
+    @ModuleInfo(key: "g_proj") public var gateProjection: (any LinearMap)?
     @ModuleInfo(key: "o_norm") public var outputNorm: GatedRMSNorm
-    @ModuleInfo(key: "o_proj") public var outputProjection: Linear
+    @ModuleInfo(key: "o_proj") public var outputProjection: any LinearMap
     public let configuration: GatedDeltaNetConfiguration
 
     public var isCausal: Bool { true }
@@ -109,7 +109,7 @@ public final class GatedDeltaNet: Module, SequenceMixer {
 
 extension GatedRMSNorm {
     /// The heads' outputs `[B, T, H, V]` normalised, and gated by a projection of the stream `x` where there is one.
-    func normalized(_ output: Tensor, from x: Tensor, gate: Linear?) -> Tensor {
+    func normalized(_ output: Tensor, from x: Tensor, gate: (any LinearMap)?) -> Tensor {
         guard let gate else { return output.rmsNormalized(weight: weight, eps: eps) }
         return self(output, gate: gate(x).splitHeads(output.dim(2)))
     }

@@ -57,10 +57,10 @@ public struct GatedLinearAttentionConfiguration: Codable, Sendable, Hashable {
 /// Checkpoint names are those of flash-linear-attention: `q_proj`, `gk_proj.0`, `gk_proj.1`, `g_proj`, `g_norm_swish_gate`, `o_proj`;
 /// without an output gate the norm is `g_norm`.
 public final class GatedLinearAttention: Module, SequenceMixer {
-    @ModuleInfo(key: "q_proj") public var queryProjection: Linear
-    @ModuleInfo(key: "k_proj") public var keyProjection: Linear
-    @ModuleInfo(key: "v_proj") public var valueProjection: Linear
-    @ModuleInfo(key: "g_proj") public var outputGateProjection: Linear?
+    @ModuleInfo(key: "q_proj") public var queryProjection: any LinearMap
+    @ModuleInfo(key: "k_proj") public var keyProjection: any LinearMap
+    @ModuleInfo(key: "v_proj") public var valueProjection: any LinearMap
+    @ModuleInfo(key: "g_proj") public var outputGateProjection: (any LinearMap)?
     @ModuleInfo(key: "q_conv1d") public var queryConvolution: ShortConvolution?
     @ModuleInfo(key: "k_conv1d") public var keyConvolution: ShortConvolution?
     @ModuleInfo(key: "v_conv1d") public var valueConvolution: ShortConvolution?
@@ -68,7 +68,7 @@ public final class GatedLinearAttention: Module, SequenceMixer {
     @ModuleInfo(key: "gk_proj") public var gateProjections: [Linear]
     @ModuleInfo(key: "g_norm_swish_gate") public var gatedNorm: GatedRMSNorm?
     @ModuleInfo(key: "g_norm") public var plainNorm: RMSNorm?
-    @ModuleInfo(key: "o_proj") public var outputProjection: Linear
+    @ModuleInfo(key: "o_proj") public var outputProjection: any LinearMap
     public let configuration: GatedLinearAttentionConfiguration
 
     public var isCausal: Bool { true }

@@ -8,11 +8,11 @@ import Torch
 ///
 /// Checkpoint names are those of flash-linear-attention: `i_proj`, `f_proj`, `g_proj`, `g_norm`, `o_proj`.
 public final class HGRN: Module, SequenceMixer {
-    @ModuleInfo(key: "i_proj") public var inputProjection: Linear
-    @ModuleInfo(key: "f_proj") public var forgetProjection: Linear
-    @ModuleInfo(key: "g_proj") public var gateProjection: Linear
+    @ModuleInfo(key: "i_proj") public var inputProjection: any LinearMap
+    @ModuleInfo(key: "f_proj") public var forgetProjection: any LinearMap
+    @ModuleInfo(key: "g_proj") public var gateProjection: any LinearMap
     @ModuleInfo(key: "g_norm") public var norm: GatedRMSNorm
-    @ModuleInfo(key: "o_proj") public var outputProjection: Linear
+    @ModuleInfo(key: "o_proj") public var outputProjection: any LinearMap
     /// Channels of the recurrence.
     public let channels: Int
 

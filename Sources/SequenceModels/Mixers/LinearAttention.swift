@@ -15,14 +15,14 @@ public final class LinearAttention: Module, SequenceMixer {
         case retention
     }
 
-    @ModuleInfo(key: "q_proj") public var queryProjection: Linear
-    @ModuleInfo(key: "k_proj") public var keyProjection: Linear
-    @ModuleInfo(key: "v_proj") public var valueProjection: Linear
+    @ModuleInfo(key: "q_proj") public var queryProjection: any LinearMap
+    @ModuleInfo(key: "k_proj") public var keyProjection: any LinearMap
+    @ModuleInfo(key: "v_proj") public var valueProjection: any LinearMap
     @ModuleInfo(key: "q_conv1d") public var queryConvolution: ShortConvolution?
     @ModuleInfo(key: "k_conv1d") public var keyConvolution: ShortConvolution?
     @ModuleInfo(key: "v_conv1d") public var valueConvolution: ShortConvolution?
     @ModuleInfo(key: "o_norm") public var outputNorm: RMSNorm
-    @ModuleInfo(key: "o_proj") public var outputProjection: Linear
+    @ModuleInfo(key: "o_proj") public var outputProjection: any LinearMap
     public let heads: Int
     public let decay: Decay
     public let featureMap: Activation

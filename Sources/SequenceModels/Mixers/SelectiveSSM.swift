@@ -35,15 +35,15 @@ public struct SelectiveSSMConfiguration: Codable, Sendable, Hashable {
 ///
 /// Checkpoint names are Mamba's: `in_proj`, `conv1d`, `x_proj`, `dt_proj`, `A_log`, `D`, `out_proj`.
 public final class SelectiveSSM: Module, SequenceMixer {
-    @ModuleInfo(key: "in_proj") public var inputProjection: Linear
+    @ModuleInfo(key: "in_proj") public var inputProjection: any LinearMap
     @ModuleInfo(key: "conv1d") public var convolution: ShortConvolution
-    @ModuleInfo(key: "x_proj") public var parameterProjection: Linear
+    @ModuleInfo(key: "x_proj") public var parameterProjection: any LinearMap
     @ModuleInfo(key: "dt_proj") public var timeStepProjection: TimeStepProjection
     /// `[inner, N]`
     @ParameterInfo(key: "A_log") public var decayLogarithm: Tensor
     /// `[inner]`
     @ParameterInfo(key: "D") public var skip: Tensor
-    @ModuleInfo(key: "out_proj") public var outputProjection: Linear
+    @ModuleInfo(key: "out_proj") public var outputProjection: any LinearMap
     public let configuration: SelectiveSSMConfiguration
 
     public var isCausal: Bool { true }

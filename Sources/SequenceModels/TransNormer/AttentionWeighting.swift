@@ -14,7 +14,7 @@ func pairwiseScores(_ q: Tensor, _ k: Tensor) -> Tensor { q.swappedAxes(1, 2).ma
 extension SoftmaxAttention: AttentionWeighting {
     public func attentionWeights(_ x: Tensor) -> Tensor {
         let c: AttentionConfiguration = attention.configuration
-        func heads(_ projection: Linear, _ count: Int) -> Tensor {
+        func heads(_ projection: any LinearMap, _ count: Int) -> Tensor {
             let split: Tensor = projection(x).splitHeads(count)
             let placed: Tensor = attention.rotary.map { $0(split) } ?? split
             return count == c.heads ? placed : placed.repeated(c.heads / count, axis: 2)

@@ -9,10 +9,10 @@ import Torch
 ///
 /// Source: Qin et al., 2022, *The Devil in Linear Transformer*, section 4.2; positions as in the authors' code.
 public final class DiagAttention: Module, SequenceMixer, AttentionWeighting {
-    @ModuleInfo(key: "q_proj") public var queryProjection: Linear
-    @ModuleInfo(key: "k_proj") public var keyProjection: Linear
-    @ModuleInfo(key: "v_proj") public var valueProjection: Linear
-    @ModuleInfo(key: "o_proj") public var outputProjection: Linear
+    @ModuleInfo(key: "q_proj") public var queryProjection: any LinearMap
+    @ModuleInfo(key: "k_proj") public var keyProjection: any LinearMap
+    @ModuleInfo(key: "v_proj") public var valueProjection: any LinearMap
+    @ModuleInfo(key: "o_proj") public var outputProjection: any LinearMap
     @ModuleInfo(key: "lrpe") public var position: LRPE?
     public let heads: Int
     /// Steps in a block, w.

@@ -4,13 +4,13 @@ import Torch
 
 /// One layer of a ``BertModel``: self-attention and feed-forward, each followed by a norm of the residual sum (post-norm).
 public final class BertLayer: Module {
-    @ModuleInfo(key: "attention.self.query") public var queryProjection: Linear
-    @ModuleInfo(key: "attention.self.key") public var keyProjection: Linear
-    @ModuleInfo(key: "attention.self.value") public var valueProjection: Linear
-    @ModuleInfo(key: "attention.output.dense") public var outputProjection: Linear
+    @ModuleInfo(key: "attention.self.query") public var queryProjection: any LinearMap
+    @ModuleInfo(key: "attention.self.key") public var keyProjection: any LinearMap
+    @ModuleInfo(key: "attention.self.value") public var valueProjection: any LinearMap
+    @ModuleInfo(key: "attention.output.dense") public var outputProjection: any LinearMap
     @ModuleInfo(key: "attention.output.LayerNorm") public var attentionNorm: LayerNorm
-    @ModuleInfo(key: "intermediate.dense") public var expansion: Linear
-    @ModuleInfo(key: "output.dense") public var contraction: Linear
+    @ModuleInfo(key: "intermediate.dense") public var expansion: any LinearMap
+    @ModuleInfo(key: "output.dense") public var contraction: any LinearMap
     @ModuleInfo(key: "output.LayerNorm") public var feedForwardNorm: LayerNorm
     let heads: Int
     let activation: Activation

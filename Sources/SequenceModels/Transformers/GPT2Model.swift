@@ -2,11 +2,11 @@ import NN
 import Torch
 
 /// A linear layer whose weight is stored `[in, out]`, as GPT-2's checkpoints have it (there `Conv1D`).
-public final class TransposedLinear: Module, UnaryLayer {
+public final class TransposedLinear: Module, LinearMap {
     /// `[inputDimensions, outputDimensions]`
     public let weight: Tensor
     /// `[outputDimensions]`
-    public let bias: Tensor
+    public let bias: Tensor?
 
     /// Starts as N(0, 0.02²), the bias at 0.
     public init(_ inputDimensions: Int, _ outputDimensions: Int, generator: RandomGenerator? = nil) {
@@ -15,13 +15,21 @@ public final class TransposedLinear: Module, UnaryLayer {
         super.init()
     }
 
-    public func callAsFunction(_ x: Tensor) -> Tensor { x.matmul(weight) + bias }
+    public var inputDimensions: Int { weight.dim(0) }
+    public var outputDimensions: Int { weight.dim(1) }
+
+    public func denseWeight() -> Tensor { weight.mT }
+
+    public func callAsFunction(_ x: Tensor) -> Tensor {
+        let product: Tensor = x.matmul(weight)
+        return bias.map { product + $0 } ?? product
+    }
 }
 
 /// GPT-2's causal attention: queries, keys and values from one product, no positions of its own. Names: `c_attn`, `c_proj`.
 public final class GPT2Attention: Module, SequenceMixer {
-    @ModuleInfo(key: "c_attn") public var projection: TransposedLinear
-    @ModuleInfo(key: "c_proj") public var outputProjection: TransposedLinear
+    @ModuleInfo(key: "c_attn") public var projection: any LinearMap
+    @ModuleInfo(key: "c_proj") public var outputProjection: any LinearMap
     public let heads: Int
     /// Factor on the scores; nil is 1/√(D / heads).
     public let scale: Double?
@@ -50,7 +58,7 @@ public final class GPT2Attention: Module, SequenceMixer {
         return outputProjection(output.joinedHeads())
     }
 
-    public func stateBytes(batch: Int, length: Int) -> Int { float32Bytes(batch * length * 2 * projection.weight.dim(0)) }
+    public func stateBytes(batch: Int, length: Int) -> Int { float32Bytes(batch * length * 2 * projection.inputDimensions) }
 }
 
 /// A block of a ``GPT2Model``: `x += attn(ln_1(x)); x += c_proj(gelu(c_fc(ln_2(x))))`.
@@ -58,8 +66,8 @@ public final class GPT2Block: Module {
     @ModuleInfo(key: "ln_1") public var attentionNorm: LayerNorm
     @ModuleInfo(key: "attn") public var attention: GPT2Attention
     @ModuleInfo(key: "ln_2") public var feedForwardNorm: LayerNorm
-    @ModuleInfo(key: "mlp.c_fc") public var expansion: TransposedLinear
-    @ModuleInfo(key: "mlp.c_proj") public var contraction: TransposedLinear
+    @ModuleInfo(key: "mlp.c_fc") public var expansion: any LinearMap
+    @ModuleInfo(key: "mlp.c_proj") public var contraction: any LinearMap
     let activation: Activation
 
     init(_ c: GPT2Configuration, generator: RandomGenerator?) {
@@ -114,10 +122,15 @@ public final class GPT2Model: Module, CausalLanguageModel {
 
     /// The embedded tokens, then the stream after each block, the last one after the final norm: `layers + 1` of `[B, T, D]`.
     public func hiddenStates(_ tokens: Tensor, mask: Tensor? = nil) -> [Tensor] {
+        let states: [Tensor] = residualStream(tokens, mask: mask)
+        return states.dropLast() + [norm(states[states.count - 1])]
+    }
+
+    public func residualStream(_ tokens: Tensor, mask: Tensor? = nil) -> [Tensor] {
         var states: [Tensor] = []
         var none: LanguageModelState? = nil
         let last: Tensor = stream(tokens, mask: mask, state: &none) { states.append($0) }
-        return states + [norm(last)]
+        return states + [last]
     }
 
     private func stream(_ tokens: Tensor, mask: Tensor?, state: inout LanguageModelState?, seen: (Tensor) -> Void) -> Tensor {

@@ -94,10 +94,15 @@ public class LlamaModel: Module, CausalLanguageModel {
 
     /// The embedded tokens, then the stream after each block, the last one after the final norm: `layers + 1` of `[B, T, D]`.
     public func hiddenStates(_ tokens: Tensor, mask: Tensor? = nil) -> [Tensor] {
+        let states: [Tensor] = residualStream(tokens, mask: mask)
+        return states.dropLast() + [decoder.norm(states[states.count - 1])]
+    }
+
+    public func residualStream(_ tokens: Tensor, mask: Tensor? = nil) -> [Tensor] {
         var states: [Tensor] = []
         var none: LanguageModelState? = nil
         let last: Tensor = stream(tokens, mask: mask, state: &none, mode: nil) { states.append($0) }
-        return states + [decoder.norm(last)]
+        return states + [last]
     }
 
     /// The stream after the last block; `seen` gets what enters each block.

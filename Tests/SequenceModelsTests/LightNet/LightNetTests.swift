@@ -16,7 +16,7 @@ import Torch
         let layer: LightNetAttention = double(
             LightNetAttention(
                 .init(dimensions: 12, heads: 2, causal: false, gridShape: position == .rotary ? nil : [3, 4], position: position)))
-        noGrad { layer.keyProjection.weight.multiply_(20) }
+        noGrad { layer.keyProjection.denseWeight().multiply_(20) }
         let x: Tensor = normal([2, 12, 12])
         let difference: Double = relativeError(layer(x[0..., shuffle]), layer(x)[0..., shuffle])
         #expect(position == .none ? difference < 1e-12 : difference > 1e-3, "\(position): \(difference)")

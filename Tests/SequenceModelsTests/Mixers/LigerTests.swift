@@ -49,8 +49,8 @@ import Torch
         for layer in [shared, copied] { layer.to(dtype: .float64) }
         func copies(_ weight: Tensor) -> Tensor { weight.reshaped(2, 4, 16).repeated(2, axis: 0).reshaped(16, 16) }
         copied.update(parameters: [
-            "q_proj.weight": shared.queryProjection.weight, "o_proj.weight": shared.outputProjection.weight,
-            "k_proj.weight": copies(shared.keyProjection.weight), "v_proj.weight": copies(shared.valueProjection.weight),
+            "q_proj.weight": shared.queryProjection.denseWeight(), "o_proj.weight": shared.outputProjection.denseWeight(),
+            "k_proj.weight": copies(shared.keyProjection.denseWeight()), "v_proj.weight": copies(shared.valueProjection.denseWeight()),
         ])
         let x: Tensor = .normal([2, 13, 16], dtype: .float64, device: .cpu, generator: RandomGenerator(seed: 1, device: .cpu))
         #expect(scaledError(copied(x), shared(x)) < 1e-14)
@@ -78,7 +78,7 @@ import Torch
             let layer: LigerAttention = Self.layer(gate, mix: 0, keyValueHeads: 4)
             layer.to(dtype: .float64)
             for (_, parameter) in layer.namedParameters() { noGrad { parameter.copy_(from: parameter * 40) } }
-            func heads(_ linear: Linear) -> Tensor { linear(x).reshaped(4, 4) }
+            func heads(_ linear: any LinearMap) -> Tensor { linear(x).reshaped(4, 4) }
             let (q, k, v): (Tensor, Tensor, Tensor) = (
                 heads(layer.queryProjection), heads(layer.keyProjection), heads(layer.valueProjection)
             )

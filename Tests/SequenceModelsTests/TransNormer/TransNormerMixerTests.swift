@@ -40,11 +40,11 @@ import Torch
     @Test func theSizeOfValuesMattersOnlyToTheScaledForm() {
         let x: Tensor = normal([1, 12, 8])
         let generator: RandomGenerator = RandomGenerator(seed: 7, device: .cpu)
-        func change<Layer: SequenceMixer>(_ layer: Layer, _ values: (Layer) -> Linear) -> Double {
+        func change<Layer: SequenceMixer>(_ layer: Layer, _ values: (Layer) -> any LinearMap) -> Double {
             // Large weights, beside which the norm's epsilon is nothing.
             layer.initializeNormal(standardDeviation: 1, generator: generator)
             let before: Tensor = double(layer)(x)
-            noGrad { values(layer).weight.multiply_(3) }
+            noGrad { values(layer).denseWeight().multiply_(3) }
             return relativeError(layer(x), before)
         }
         #expect(change(NormAttention(dimensions: 8, heads: 2)) { $0.valueProjection } < 1e-6)
@@ -97,7 +97,7 @@ import Torch
     @Test func scaledFormIsNormalizedLinearAttention() {
         let layer: ScaledLinearAttention = double(ScaledLinearAttention(dimensions: 12, heads: 3))
         let x: Tensor = normal([2, 19, 12])
-        func features(_ projection: Linear) -> Tensor { (projection(x).elu() + 1).splitHeads(3) }
+        func features(_ projection: any LinearMap) -> Tensor { (projection(x).elu() + 1).splitHeads(3) }
         let expected: Tensor = normalizedLinearAttention(
             q: features(layer.queryProjection), k: features(layer.keyProjection), v: layer.valueProjection(x).splitHeads(3), scale: 1
         ).output

@@ -9,10 +9,10 @@ import Torch
 ///
 /// Names in checkpoints: `q_proj`, `k_proj`, `v_proj`, `o_proj`, `feature_map_q`, `feature_map_k`.
 public final class LearnedFeatureAttention: Module, SequenceMixer {
-    @ModuleInfo(key: "q_proj") public var queryProjection: Linear
-    @ModuleInfo(key: "k_proj") public var keyProjection: Linear
-    @ModuleInfo(key: "v_proj") public var valueProjection: Linear
-    @ModuleInfo(key: "o_proj") public var outputProjection: Linear
+    @ModuleInfo(key: "q_proj") public var queryProjection: any LinearMap
+    @ModuleInfo(key: "k_proj") public var keyProjection: any LinearMap
+    @ModuleInfo(key: "v_proj") public var valueProjection: any LinearMap
+    @ModuleInfo(key: "o_proj") public var outputProjection: any LinearMap
     /// `[HQ, K, K]`
     @ParameterInfo(key: "feature_map_q") public var queryMap: Tensor
     /// `[H, K, K]`
@@ -37,7 +37,7 @@ public final class LearnedFeatureAttention: Module, SequenceMixer {
         keyProjection = source.keyProjection
         valueProjection = source.valueProjection
         outputProjection = source.outputProjection
-        let weight: Tensor = source.keyProjection.weight
+        let weight: Tensor = source.keyProjection.denseWeight()
         let identity: Tensor = .eye(c.headDimensions, dtype: weight.dtype, device: weight.device)
         queryMap = identity.expandedDimensions(axis: 0).tiled([c.heads, 1, 1])
         keyMap = identity.expandedDimensions(axis: 0).tiled([c.keyValueHeads, 1, 1])

@@ -10,11 +10,11 @@ import Torch
 ///
 /// Checkpoint names are Hugging Face's: `q_proj`, `k_proj`, `v_proj`, `o_proj`; a ``LigerGate/learned`` gate has `gate_proj` beside them.
 public final class LigerAttention: Module, SequenceMixer {
-    @ModuleInfo(key: "q_proj") public var queryProjection: Linear
-    @ModuleInfo(key: "k_proj") public var keyProjection: Linear
-    @ModuleInfo(key: "v_proj") public var valueProjection: Linear
-    @ModuleInfo(key: "o_proj") public var outputProjection: Linear
-    @ModuleInfo(key: "gate_proj") public var gateProjection: Linear?
+    @ModuleInfo(key: "q_proj") public var queryProjection: any LinearMap
+    @ModuleInfo(key: "k_proj") public var keyProjection: any LinearMap
+    @ModuleInfo(key: "v_proj") public var valueProjection: any LinearMap
+    @ModuleInfo(key: "o_proj") public var outputProjection: any LinearMap
+    @ModuleInfo(key: "gate_proj") public var gateProjection: (any LinearMap)?
     public let configuration: LigerConfiguration
     /// Heads, positions and sizes of the attention that this layer was made from.
     public let attention: AttentionConfiguration
@@ -38,7 +38,8 @@ public final class LigerAttention: Module, SequenceMixer {
         let gate: Linear = Linear(attention.dimensions, attention.keyValueHeads * attention.headDimensions, bias: false)
         gateProjection = gate
         Initializer.normal(standardDeviation: 0.02).fill(gate.weight)
-        gate.to(dtype: keyProjection.weight.dtype, device: keyProjection.weight.device)
+        let like: Tensor = keyProjection.denseWeight()
+        gate.to(dtype: like.dtype, device: like.device)
     }
 
     /// A layer with projections of its own, which start as N(0, 0.02²): for training from the beginning.

@@ -1,0 +1,28 @@
+import NN
+import SequenceModels
+import Torch
+
+/// What a model costs, counted from its shapes and not measured: the one accounting of the library, so that methods are comparable.
+public struct CostModel: Sendable, Equatable {
+    /// Multiply-accumulates of every ``LinearMap`` for one token.
+    public var linearMultiplyAccumulates: Int
+    /// Elements of all parameters.
+    public var parameters: Int
+    /// Bytes of parameters and buffers as they are kept in memory.
+    public var bytes: Int
+
+    /// Counts the layers below a module. A layer that stands in several places is counted in each.
+    public init(of model: Module) {
+        linearMultiplyAccumulates = model.namedModules().reduce(0) { sum, entry in
+            sum + ((entry.module as? any LinearMap)?.multiplyAccumulates ?? 0)
+        }
+        parameters = model.parameterCount
+        bytes = model.stateTensors().reduce(0) { $0 + $1.1.byteCount }
+    }
+
+    /// Multiply-accumulates of causal softmax attention over a whole text, in one layer: scores and weighted sums of T (T + 1) / 2 pairs.
+    /// - Parameters:
+    ///   - length: T.
+    ///   - dimensions: channels of all heads together.
+    public static func causalAttention(length: Int, dimensions: Int) -> Int { length * (length + 1) * dimensions }
+}
