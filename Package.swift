@@ -96,7 +96,8 @@ let package = Package(
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Yams", package: "Yams"),
             ]),
-        .executableTarget(name: "linnet-bench", dependencies: ["Efficiency", "Papers", "SequenceModels"], path: "Benchmarks", exclude: ["peers"]),
+        .executableTarget(
+            name: "linnet-bench", dependencies: ["Efficiency", "Papers", "SequenceModels"], path: "Benchmarks", exclude: ["peers"]),
         .target(name: "TestSupport", path: "Tests/TestSupport"),
         .testTarget(name: "TorchTests", dependencies: ["Torch", "TestSupport"]),
         .testTarget(name: "NNTests", dependencies: ["NN", "TestSupport"]),

@@ -42,6 +42,9 @@ struct TrialTraining {
     var steps: Int
     var learningRate: Double
     var seed: UInt64
+    var weightDecay: Double = 0.01
+    /// Steps of a linear warm-up; a twentieth of all unless given.
+    var warmUp: Int?
 
     /// Makes a model from the seed and trains it on a source of token batches.
     /// - Returns: the model and its training loss, thinned to about 50 points.
@@ -62,10 +65,10 @@ struct TrialTraining {
         _ model: Module, named name: String, on source: Source, loss: (Source.Batch) -> Tensor
     ) throws -> Measurements.Curve {
         let trainer: TrainerConfiguration = try TrainerConfiguration(
-            steps: steps, schedule: .warmUpCosine(warmUp: steps / 20, finalFraction: 0.1), checkpointMinutes: nil, seed: seed)
+            steps: steps, schedule: .warmUpCosine(warmUp: warmUp ?? steps / 20, finalFraction: 0.1), checkpointMinutes: nil, seed: seed)
         let optimizer: AdamW = try AdamW(
             groups: .stateSpace(model),
-            configuration: try AdamWConfiguration(learningRate: learningRate, beta1: 0.9, beta2: 0.95, weightDecay: 0.01))
+            configuration: try AdamWConfiguration(learningRate: learningRate, beta1: 0.9, beta2: 0.95, weightDecay: weightDecay))
         let result: TrainingResult = try withoutActuallyEscaping(loss) { loss in
             try Trainer(model: model, optimizer: optimizer, source: source, configuration: trainer, progress: .automatic(), loss: loss)
                 .run()
@@ -104,6 +107,12 @@ struct CharacterCorpus {
     let training: PackedTokens
     let validation: PackedTokens
     let vocabularySize: Int
+
+    init(training: PackedTokens, validation: PackedTokens, vocabularySize: Int) {
+        self.training = training
+        self.validation = validation
+        self.vocabularySize = vocabularySize
+    }
 
     /// - Parameters:
     ///   - set: the data set, a folder of text files.

@@ -13,12 +13,17 @@ public struct DataDirectory: Sendable, Equatable {
     public static var standard: DataDirectory {
         let environment = ProcessInfo.processInfo.environment
         if let path = environment["LINNET_DATA"], !path.isEmpty { return DataDirectory(path) }
+        return DataDirectory(userCache(environment) + "/data")
+    }
+
+    /// Linnet's part of the user's cache folder: `linnet` in `$XDG_CACHE_HOME` or `~/.cache`; on a Mac in `~/Library/Caches`.
+    public static func userCache(_ environment: [String: String] = ProcessInfo.processInfo.environment) -> String {
         #if os(macOS)
-            return DataDirectory("~/Library/Caches/linnet/data")
+            let folder: String = "~/Library/Caches"
         #else
-            let cache = environment["XDG_CACHE_HOME"].flatMap { $0.hasPrefix("/") ? $0 : nil } ?? "~/.cache"
-            return DataDirectory(cache + "/linnet/data")
+            let folder: String = environment["XDG_CACHE_HOME"].flatMap { $0.hasPrefix("/") ? $0 : nil } ?? "~/.cache"
         #endif
+        return (folder as NSString).expandingTildeInPath + "/linnet"
     }
 
     /// The copies that the project's own tests use, `shared/data` beside a folder above the working directory; nil where there is none.
