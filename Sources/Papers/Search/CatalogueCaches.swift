@@ -7,6 +7,8 @@ final class CatalogueCaches: Sendable {
     let events: Cached<[Int64: Trend.Events]> = Cached()
     let keywords: Cached<BM25Index> = Cached()
     let stems: Cached<StemTable> = Cached()
+    let counts: Cached<Memo<String, Int>> = Cached()
+    let results: Cached<Memo<SearchRequest, [SearchHit]>> = Cached()
     let semantics: Cached<SemanticIndex> = Cached()
 }
 
@@ -26,4 +28,32 @@ final class Cached<Value: Sendable>: Sendable {
 
     /// The kept value of whatever state.
     var last: Value? { kept.withLock { $0?.value } }
+}
+
+/// Results of a function by its argument; when there are too many, all are forgotten.
+final class Memo<Key: Hashable & Sendable, Value: Sendable>: Sendable {
+    private let most: Int
+    private let kept: Mutex<[Key: Value]> = Mutex([:])
+
+    init(most: Int) { self.most = most }
+
+    /// The kept result, else what `make` gives, which is kept. Two threads that ask at once may both make it.
+    func value(of key: Key, _ make: () throws -> Value) rethrows -> Value {
+        if let known = kept.withLock({ $0[key] }) { return known }
+        let made: Value = try make()
+        kept.withLock { kept in
+            if kept.count >= most { kept.removeAll() }
+            kept[key] = made
+        }
+        return made
+    }
+}
+
+/// What a search is asked for. Ties are broken by trend, which moves with time: a result is kept for a minute.
+struct SearchRequest: Hashable {
+    let query: String
+    let mode: SearchMode
+    let filter: PaperFilter
+    let limit: Int
+    let minute: Int
 }

@@ -7,6 +7,8 @@ extension FullText {
     static let mostScored: Int = 10_000
     /// How many papers are looked at more closely.
     static let mostCandidates: Int = 1000
+    /// How many papers with a common word in the title are ranked by it.
+    static let mostTitled: Int = 3000
 
     /// The papers that can be among the best `depth` where the terms have too many for all to be scored; nil where all are to be scored.
     ///
@@ -14,10 +16,11 @@ extension FullText {
     /// terms only is not found. Where the rarer terms find fewer than `depth`, as where there are none, papers that have a common term in
     /// the title or keywords join them: those are the best by that term, but for a paper that repeats it in its abstract many times.
     static func candidates(
-        _ terms: [QueryTerm], _ conditions: [SQLCondition], _ depth: Int, _ database: Database
+        _ terms: [QueryTerm], _ conditions: [SQLCondition], _ depth: Int, _ words: SQLiteVocabulary
     ) throws -> [Int64]? {
         guard depth <= mostCandidates else { return nil }
-        let (rare, common): ([QueryTerm], [QueryTerm]) = try divided(terms, database)
+        let database: Database = words.database
+        let (rare, common): ([QueryTerm], [QueryTerm]) = try divided(terms, words)
         if common.isEmpty { return nil }
         let best: [Int64: Double] = try scores(rare) { try matches(matchText($0), conditions, mostCandidates, database) }
         var found: Set<Int64> = Set(best.keys)
@@ -26,12 +29,8 @@ extension FullText {
     }
 
     /// The rarest terms, as many as have at most ``mostScored`` papers together, and the others.
-    private static func divided(_ terms: [QueryTerm], _ database: Database) throws -> (rare: [QueryTerm], common: [QueryTerm]) {
-        let statement: Statement = try database.cachedStatement(
-            sql: "SELECT count(*) FROM (SELECT 1 FROM paperText WHERE paperText MATCH ? LIMIT \(mostScored + 1))")
-        let counted: [(term: QueryTerm, papers: Int)] = try terms.map { term in
-            (term, try Int.fetchOne(statement, arguments: [matchText([term])]) ?? 0)
-        }
+    private static func divided(_ terms: [QueryTerm], _ words: SQLiteVocabulary) throws -> (rare: [QueryTerm], common: [QueryTerm]) {
+        let counted: [(term: QueryTerm, papers: Int)] = try terms.map { ($0, try words.papers(with: $0)) }
         var parts: (rare: [QueryTerm], common: [QueryTerm]) = ([], [])
         var papers: Int = 0
         for (term, count) in counted.sorted(by: { $0.papers < $1.papers }) {
@@ -45,7 +44,7 @@ extension FullText {
     private static func titled(_ terms: [QueryTerm], _ conditions: [SQLCondition], _ database: Database) throws -> [Match] {
         let query: String = "{slug title keywords} : (\(matchText(terms)))"
         let statement: Statement = try database.cachedStatement(
-            sql: "SELECT rowid FROM paperText WHERE paperText MATCH ? ORDER BY rowid DESC LIMIT 1 OFFSET \(mostScored - 1)")
+            sql: "SELECT rowid FROM paperText WHERE paperText MATCH ? ORDER BY rowid DESC LIMIT 1 OFFSET \(mostTitled - 1)")
         let first: Int64 = try Int64.fetchOne(statement, arguments: [query]) ?? 0
         return try matches(query, conditions, mostCandidates, from: first, database)
     }

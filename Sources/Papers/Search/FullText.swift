@@ -3,8 +3,8 @@ import GRDB
 
 /// What the words of the papers are searched by.
 enum FullText {
-    /// SQLite's FTS5, and its stems as they are kept in memory.
-    case sqlite(Database, Cached<StemTable>)
+    /// SQLite's FTS5, and what is kept in memory of its words.
+    case sqlite(Database, CatalogueCaches)
     /// The index in the process.
     case process(BM25Index, Database)
 
@@ -13,7 +13,7 @@ enum FullText {
 
     var vocabulary: any TermVocabulary {
         switch self {
-        case .sqlite(let database, let stems): SQLiteVocabulary(database: database, stems: stems)
+        case .sqlite(let database, let caches): SQLiteVocabulary(database: database, caches: caches)
         case .process(let index, _): index
         }
     }
@@ -24,8 +24,11 @@ enum FullText {
     func best(_ terms: [QueryTerm], where conditions: [SQLCondition], among few: [Int64]? = nil, depth: Int) throws -> [Match] {
         var scores: [Int64: Double]
         switch self {
-        case .sqlite(let database, _):
-            if let candidates = try few ?? Self.candidates(terms, conditions, depth, database) {
+        case .sqlite(let database, let caches):
+            let words: SQLiteVocabulary = SQLiteVocabulary(database: database, caches: caches)
+            // FTS5 looks through all papers for every term of a query, the ones of no paper too.
+            let terms: [QueryTerm] = try terms.filter { try words.papers(with: $0) > 0 }
+            if let candidates = try few ?? Self.candidates(terms, conditions, depth, words) {
                 scores = try Self.scores(terms, among: candidates, database)
             } else {
                 scores = try Self.scores(terms) { try Self.matches(Self.matchText($0), conditions, depth, database) }

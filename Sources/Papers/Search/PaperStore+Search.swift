@@ -14,19 +14,28 @@ extension PaperStore {
     ) throws -> [SearchHit] {
         // Outside of the transaction, since it may have to write the vectors of new papers.
         let index: SemanticIndex? = mode == .keyword ? nil : try semanticIndex()
+        let request: SearchRequest = SearchRequest(
+            query: query.text, mode: mode, filter: filter, limit: limit, minute: Int(now().timeIntervalSince1970 / 60))
         return try pool.read { database in
-            let text: FullText = try fullText(database)
-            let table: ListingTable = try listingTable(database)
-            let terms: [QueryTerm] = try QueryExpansion(vocabulary: text.vocabulary, papers: table.rows.count).terms(of: query)
-            var search: Search = Search(terms: terms, text: text, table: table, filters: [filter, query.filter], database: database)
-            try search.addConditions(of: query)
-            if query.words.isEmpty && query.phrases.isEmpty { return try unranked(search, limit) }
-            let depth: Int = max(limit, Self.fusionDepth)
-            let keyword: [FullText.Match] = mode == .semantic ? [] : try search.keyword(depth)
-            let semantic: [FullText.Match] = try index.map { try search.semantic($0, query, depth) } ?? []
-            let ranked: [RankedPaper] = RankedPaper.fused(keyword: keyword, semantic: semantic, mode: mode)
-            return try hits(sorted(ranked, database), search, limit)
+            let kept: Memo<SearchRequest, [SearchHit]> = caches.results.value(of: try SearchSchema.state(of: database)) { Memo(most: 300) }
+            return try kept.value(of: request) { try found(query, mode, filter, limit, index, database) }
         }
+    }
+
+    private func found(
+        _ query: PaperQuery, _ mode: SearchMode, _ filter: PaperFilter, _ limit: Int, _ index: SemanticIndex?, _ database: Database
+    ) throws -> [SearchHit] {
+        let text: FullText = try fullText(database)
+        let table: ListingTable = try listingTable(database)
+        let terms: [QueryTerm] = try QueryExpansion(vocabulary: text.vocabulary, papers: table.rows.count).terms(of: query)
+        var search: Search = Search(terms: terms, text: text, table: table, filters: [filter, query.filter], database: database)
+        try search.addConditions(of: query)
+        if query.words.isEmpty && query.phrases.isEmpty { return try unranked(search, limit) }
+        let depth: Int = max(limit, Self.fusionDepth)
+        let keyword: [FullText.Match] = mode == .semantic ? [] : try search.keyword(depth)
+        let semantic: [FullText.Match] = try index.map { try search.semantic($0, query, depth) } ?? []
+        let ranked: [RankedPaper] = RankedPaper.fused(keyword: keyword, semantic: semantic, mode: mode)
+        return try hits(sorted(ranked, database), search, limit)
     }
 
     /// The papers nearest in meaning to a paper, itself not among them.
@@ -47,7 +56,7 @@ extension PaperStore {
 
     func fullText(_ database: Database) throws -> FullText {
         let sql: String = try String.fetchOne(database, sql: "SELECT sql FROM sqlite_master WHERE name = 'paperText'") ?? ""
-        if sql.contains("fts5") { return .sqlite(database, caches.stems) }
+        if sql.contains("fts5") { return .sqlite(database, caches) }
         return .process(
             try caches.keywords.value(of: try SearchSchema.counter(.text, in: database)) { try BM25Index(database) }, database)
     }

@@ -52,4 +52,9 @@ enum SearchSchema {
         let statement: Statement = try database.cachedStatement(sql: "SELECT counter FROM change WHERE kind = ?")
         return try Int.fetchOne(statement, arguments: [change.rawValue]) ?? 0
     }
+
+    /// Grows with every change of any kind.
+    static func state(of database: Database) throws -> Int {
+        try Int.fetchOne(try database.cachedStatement(sql: "SELECT sum(counter) FROM change")) ?? 0
+    }
 }

@@ -53,7 +53,10 @@ import Testing
     /// The papers that are looked at; nil for all.
     private func candidates(_ words: [String], depth: Int = 100) throws -> Set<Int64>? {
         let terms: [QueryTerm] = words.map { QueryTerm(words: [$0], weight: 1) }
-        return try Self.forest.get().pool.read { try FullText.candidates(terms, [], depth, $0).map { Set($0) } }
+        let store: PaperStore = try Self.forest.get()
+        return try store.pool.read { database in
+            try FullText.candidates(terms, [], depth, SQLiteVocabulary(database: database, caches: store.caches)).map { Set($0) }
+        }
     }
 
     @Test func onlySomeAreLookedAt() throws {
