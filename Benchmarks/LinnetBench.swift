@@ -12,6 +12,7 @@ struct LinnetBench {
             GrowthBenchmark.self,
             ScanBenchmark.self,
             TrainStepBenchmark.self,
+            LowRankBenchmark.self,
             PapersBenchmark.self,
         ]
     }

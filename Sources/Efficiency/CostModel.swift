@@ -4,7 +4,7 @@ import Torch
 
 /// What a model costs, counted from its shapes and not measured: the one accounting of the library, so that methods are comparable.
 public struct CostModel: Sendable, Equatable {
-    /// Multiply-accumulates of every ``LinearMap`` for one token.
+    /// Multiply-accumulates of every ``LinearMap`` for one token; what one is made of is not counted again.
     public var linearMultiplyAccumulates: Int
     /// Elements of all parameters.
     public var parameters: Int
@@ -13,9 +13,7 @@ public struct CostModel: Sendable, Equatable {
 
     /// Counts the layers below a module. A layer that stands in several places is counted in each.
     public init(of model: Module) {
-        linearMultiplyAccumulates = model.namedModules().reduce(0) { sum, entry in
-            sum + ((entry.module as? any LinearMap)?.multiplyAccumulates ?? 0)
-        }
+        linearMultiplyAccumulates = model.linearMaps.reduce(0) { $0 + $1.layer.multiplyAccumulates }
         parameters = model.parameterCount
         bytes = model.stateTensors().reduce(0) { $0 + $1.1.byteCount }
     }

@@ -1,3 +1,5 @@
+import Efficiency
+import NN
 import SequenceModels
 import Torch
 import Training
@@ -69,6 +71,14 @@ enum CardExamples {
         print(layer(x[0..., .stride(by: 2)]).shape)
     }
 
+    static func maestro() throws {
+        let model = Sequential(Linear(64, 32), ActivationLayer(.relu), Linear(32, 10))
+        Maestro.decompose(model)
+        var sampler = OrderedDropoutSampler(for: model, seed: 0)
+        print(model(Tensor.normal([8, 64]), width: sampler.next()).shape)
+        print(Maestro.shrink(model), Maestro.ranks(model, macBudget: 1000))
+    }
+
     static func mom() throws {
         let settings = MixtureOfMemoriesConfiguration(dimensions: 64, heads: 2, headDimensions: 32, memories: 4, topK: 2)
         let layer = MixtureOfMemories(settings)
@@ -97,5 +107,13 @@ enum CardExamples {
         let model = try TransNormer(settings)
         let tokens = Tensor.zeros([1, 64], dtype: .int64)
         print(model(tokens).shape)
+    }
+    static func welore() throws {
+        let settings = try LlamaConfiguration(
+            vocabularySize: 256, dimensions: 64, hiddenDimensions: 176, layers: 2, heads: 4)
+        let model = LlamaModel(settings)
+        let plan = try WeLore.plan(WeLore.singularSpectra(model), targetERR: 0.5)
+        WeLore.apply(plan, to: model)
+        print(plan.achievedReduction, CostModel(of: model).parameters)
     }
 }

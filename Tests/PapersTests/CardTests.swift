@@ -64,9 +64,11 @@ import Testing
         try CardExamples.lightnet()
         try CardExamples.lit()
         try CardExamples.lssl()
+        try CardExamples.maestro()
         try CardExamples.mom()
         try CardExamples.sMamba()
         try CardExamples.transnormer()
+        try CardExamples.welore()
     }
 
     @Test func aCardUnderAnotherNameIsRefused() throws {

@@ -51,6 +51,18 @@ public final class Conv2d: Module, UnaryLayer {
         super.init()
     }
 
+    /// A layer over tensors that exist already and stay shared with whoever holds them: a weight `[outputs, inputs, KH, KW]` and a bias `[outputs]`.
+    /// Traps unless they fit.
+    public init(weight: Tensor, bias: Tensor? = nil, stride: Pair = 1, padding: Pair = 0, dilation: Pair = 1) {
+        precondition(
+            weight.ndim == 4 && (bias.map { $0.shape == [weight.dim(0)] } ?? true),
+            "Conv2d: a weight of shape \(weight.shape) with a bias of shape \(bias?.shape ?? [])")
+        self.weight = weight
+        self.bias = bias
+        (self.stride, self.padding, self.dilation, self.groups) = (stride, padding, dilation, 1)
+        super.init()
+    }
+
     public func callAsFunction(_ x: Tensor) -> Tensor {
         x.conv2d(weight: weight, bias: bias, stride: stride, padding: padding, dilation: dilation, groups: groups)
     }

@@ -24,3 +24,18 @@ extension LinearMap {
 extension Linear: LinearMap {
     public func denseWeight() -> Tensor { weight }
 }
+
+extension Module {
+    /// The linear maps of this module by dotted path, without those that another linear map is made of.
+    public var linearMaps: [(path: String, layer: any LinearMap)] {
+        var found: [(path: String, layer: any LinearMap)] = []
+        var outer: String?
+        for (path, module) in namedModules() {
+            if let outer, outer.isEmpty || path.hasPrefix("\(outer).") { continue }
+            guard let layer = module as? any LinearMap else { continue }
+            found.append((path, layer))
+            outer = path
+        }
+        return found
+    }
+}

@@ -20,13 +20,10 @@ extension LayeredLanguageModel {
         return blockPaths.compactMap { byPath[$0] }
     }
 
-    /// The linear maps inside the blocks, in the order of the forward pass: embedding and head are not among them.
+    /// The linear maps inside the blocks, in the order of the forward pass, without those that another is made of; embedding and head are not among them.
     public var blockLinearMaps: [(path: String, layer: any LinearMap)] {
         let prefixes: [String] = blockPaths.map { "\($0)." }
-        return namedModules().compactMap { path, module in
-            guard let layer = module as? any LinearMap, prefixes.contains(where: path.hasPrefix) else { return nil }
-            return (path, layer)
-        }
+        return linearMaps.filter { entry in prefixes.contains { entry.path.hasPrefix($0) } }
     }
 }
 
