@@ -2,9 +2,15 @@ import NN
 import SequenceModels
 import Torch
 
+/// A layer that is no ``LinearMap`` and yet stands for one: lookups in tables, random features. ``CostModel`` counts what it says.
+public protocol CostedLayer: Module {
+    /// Multiply-accumulates of one input vector, without those of the layers below.
+    var multiplyAccumulates: Int { get }
+}
+
 /// What a model costs, counted from its shapes and not measured: the one accounting of the library, so that methods are comparable.
 public struct CostModel: Sendable, Equatable {
-    /// Multiply-accumulates of every ``LinearMap`` for one token.
+    /// Multiply-accumulates of every ``LinearMap`` and ``CostedLayer`` for one token.
     public var linearMultiplyAccumulates: Int
     /// Elements of all parameters.
     public var parameters: Int
@@ -14,7 +20,7 @@ public struct CostModel: Sendable, Equatable {
     /// Counts the layers below a module. A layer that stands in several places is counted in each.
     public init(of model: Module) {
         linearMultiplyAccumulates = model.namedModules().reduce(0) { sum, entry in
-            sum + ((entry.module as? any LinearMap)?.multiplyAccumulates ?? 0)
+            sum + ((entry.module as? any LinearMap)?.multiplyAccumulates ?? (entry.module as? any CostedLayer)?.multiplyAccumulates ?? 0)
         }
         parameters = model.parameterCount
         bytes = model.stateTensors().reduce(0) { $0 + $1.1.byteCount }

@@ -12,6 +12,7 @@ public enum ExperimentCatalogue {
         LightNetExperiment.self,
         LiTExperiment.self,
         LSSLExperiment.self,
+        MemoryFormerExperiment.self,
         MixtureOfMemoriesExperiment.self,
         SMambaExperiment.self,
         SMETimesExperiment.self,
