@@ -2,9 +2,15 @@ import NN
 import SequenceModels
 import Torch
 
+/// A layer that is no ``LinearMap`` and yet stands for one: lookups in tables, random features. ``CostModel`` counts what it says.
+public protocol CostedLayer: Module {
+    /// Multiply-accumulates of one input vector, without those of the layers below.
+    var multiplyAccumulates: Int { get }
+}
+
 /// What a model costs, counted from its shapes and not measured: the one accounting of the library, so that methods are comparable.
 public struct CostModel: Sendable, Equatable {
-    /// Multiply-accumulates of every ``LinearMap`` for one token; what one is made of is not counted again.
+    /// Multiply-accumulates of every ``LinearMap`` and ``CostedLayer`` for one token; what a linear map is made of is not counted again.
     public var linearMultiplyAccumulates: Int
     /// Elements of all parameters.
     public var parameters: Int
@@ -13,7 +19,9 @@ public struct CostModel: Sendable, Equatable {
 
     /// Counts the layers below a module. A layer that stands in several places is counted in each.
     public init(of model: Module) {
-        linearMultiplyAccumulates = model.linearMaps.reduce(0) { $0 + $1.layer.multiplyAccumulates }
+        let others: [any CostedLayer] = model.namedModules().compactMap { $0.module as? any CostedLayer }
+        linearMultiplyAccumulates =
+            model.linearMaps.reduce(0) { $0 + $1.layer.multiplyAccumulates } + others.reduce(0) { $0 + $1.multiplyAccumulates }
         parameters = model.parameterCount
         bytes = model.stateTensors().reduce(0) { $0 + $1.1.byteCount }
     }

@@ -13,6 +13,7 @@ public enum ExperimentCatalogue {
         LiTExperiment.self,
         LSSLExperiment.self,
         MaestroExperiment.self,
+        MemoryFormerExperiment.self,
         MixtureOfMemoriesExperiment.self,
         SMambaExperiment.self,
         SMETimesExperiment.self,

@@ -1,5 +1,6 @@
 private let linearOp: Operator = Operator("linear")
 private let embeddingOp: Operator = Operator("embedding")
+private let embeddingBagOp: Operator = Operator("embedding_bag")
 private let layerNormOp: Operator = Operator("layer_norm")
 private let groupNormOp: Operator = Operator("group_norm")
 private let batchNormOp: Operator = Operator("batch_norm")
@@ -15,6 +16,22 @@ public func linear(_ x: Tensor, weight: Tensor, bias: Tensor? = nil) -> Tensor {
 /// Rows of `weight` `[count, D]` at integer `indices` `[...]`: `[..., D]`. The row `paddingIndex` receives no gradient.
 public func embedding(_ indices: Tensor, weight: Tensor, paddingIndex: Int? = nil) -> Tensor {
     embeddingOp(weight, indices, paddingIndex ?? -1)
+}
+
+/// Weighted sums of K rows of a table each, without a tensor of the rows themselves: `out[n] = Σ_k weights[n, k] · table[indices[n, k]]`.
+/// - Parameters:
+///   - indices: `[N, K]` (int64).
+///   - table: `[count, D]`.
+///   - weights: `[N, K]`, of the table's dtype.
+/// - Returns: `[N, D]`.
+public func weightedRowSums(_ indices: Tensor, table: Tensor, weights: Tensor) -> Tensor {
+    precondition(
+        indices.ndim == 2 && weights.shape == indices.shape && table.ndim == 2,
+        "weightedRowSums: indices \(indices.shape), weights \(weights.shape) and a table \(table.shape) do not fit")
+    let (rows, picked): (Int, Int) = (indices.dim(0), indices.dim(1))
+    let starts: Tensor = .arange(0, rows * picked, step: max(picked, 1), dtype: .int64, device: indices.device)
+    let sum: Int = 0
+    return embeddingBagOp.tensors(table, indices.flattened(), starts, false, sum, false, weights.flattened())[0]
 }
 
 /// Mean 0 and variance 1 over the trailing axes of length `normalizedShape`, then scaled and shifted.

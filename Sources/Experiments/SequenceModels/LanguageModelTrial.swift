@@ -45,6 +45,8 @@ struct TrialTraining {
     var weightDecay: Double = 0.01
     /// Steps of a linear warm-up; a twentieth of all unless given.
     var warmUp: Int?
+    /// Share of the learning rate that is left at the end.
+    var finalFraction: Double = 0.1
 
     /// Makes a model from the seed and trains it on a source of token batches.
     /// - Returns: the model and its training loss, thinned to about 50 points.
@@ -65,7 +67,8 @@ struct TrialTraining {
         _ model: Module, named name: String, on source: Source, loss: (Source.Batch) -> Tensor
     ) throws -> Measurements.Curve {
         let trainer: TrainerConfiguration = try TrainerConfiguration(
-            steps: steps, schedule: .warmUpCosine(warmUp: warmUp ?? steps / 20, finalFraction: 0.1), checkpointMinutes: nil, seed: seed)
+            steps: steps, schedule: .warmUpCosine(warmUp: warmUp ?? steps / 20, finalFraction: finalFraction), checkpointMinutes: nil,
+            seed: seed)
         let optimizer: AdamW = try AdamW(
             groups: .stateSpace(model),
             configuration: try AdamWConfiguration(learningRate: learningRate, beta1: 0.9, beta2: 0.95, weightDecay: weightDecay))

@@ -5,7 +5,7 @@ import Torch
 import Training
 
 /// How a language model is fitted to a text, whatever the model: what the training runs of a folder have in common.
-struct LanguageModelFit {
+package struct LanguageModelFit {
     var optimizer: AdamWConfiguration
     var trainer: TrainerConfiguration
     /// Tokens that the model sees at once.
@@ -15,6 +15,14 @@ struct LanguageModelFit {
     /// Everything that defines the run, as JSON.
     var description: String
 
+    package init(optimizer: AdamWConfiguration, trainer: TrainerConfiguration, context: Int, rows: Int, description: String) {
+        self.optimizer = optimizer
+        self.trainer = trainer
+        self.context = context
+        self.rows = rows
+        self.description = description
+    }
+
     /// Trains the parameters that are not frozen.
     /// - Parameters:
     ///   - network: whose state the checkpoints hold.
@@ -23,7 +31,7 @@ struct LanguageModelFit {
     ///   - resume: continue from the newest checkpoint of the folder.
     ///   - sink: receives the metrics.
     ///   - progress: how progress is shown.
-    func run(
+    package func run(
         _ network: some CausalLanguageModel, _ corpus: LanguageModelTraining.Corpus, folder: URL?, resume: Bool, sink: any MetricSink,
         progress: ProgressStyle
     ) throws -> (result: TrainingResult, score: LanguageModelScore) {

@@ -3,10 +3,10 @@ import Torch
 
 extension Tensor {
     /// `[B, T, H·D]` as heads `[B, T, H, D]`.
-    func splitHeads(_ heads: Int) -> Tensor { reshaped(dim(0), dim(1), heads, -1) }
+    package func splitHeads(_ heads: Int) -> Tensor { reshaped(dim(0), dim(1), heads, -1) }
 
     /// Heads `[B, T, H, D]` as `[B, T, H·D]`.
-    func joinedHeads() -> Tensor { flattened(from: 2) }
+    package func joinedHeads() -> Tensor { flattened(from: 2) }
 }
 
 /// Queries, keys and values of a mixer before they are cut into heads, `[B, T, ·]` each.
@@ -114,4 +114,4 @@ extension MixerState {
 }
 
 /// Bytes of float32 tensors with this many elements.
-func float32Bytes(_ elements: Int) -> Int { elements * DType.float32.byteCount }
+package func float32Bytes(_ elements: Int) -> Int { elements * DType.float32.byteCount }

@@ -14,7 +14,7 @@ public protocol MixerBlock: Module {
 
 extension Array where Element: MixerBlock {
     /// `[B, T, D]` through all layers, each with its own state.
-    func callAsFunction(_ x: Tensor, mask: Tensor?, state: inout LanguageModelState?, mode: MixerMode?) -> Tensor {
+    package func callAsFunction(_ x: Tensor, mask: Tensor?, state: inout LanguageModelState?, mode: MixerMode?) -> Tensor {
         var x: Tensor = x
         for (index, block) in enumerated() {
             var layerState: MixerState? = state?.layers[index]
@@ -25,16 +25,16 @@ extension Array where Element: MixerBlock {
     }
 
     /// One token, `[B, D]`, through all layers.
-    func step(_ x: Tensor, state: inout LanguageModelState) -> Tensor {
+    package func step(_ x: Tensor, state: inout LanguageModelState) -> Tensor {
         var x: Tensor = x
         for (index, block) in enumerated() { x = block.step(x, state: &state.layers[index]) }
         return x
     }
 
     /// The layers' states before the first token, for activations of `weight`'s type and device.
-    func initialState(batch: Int, like weight: Tensor) -> LanguageModelState {
+    package func initialState(batch: Int, like weight: Tensor) -> LanguageModelState {
         LanguageModelState(layers: map { $0.mixer.initialState(batch: batch, dtype: weight.dtype, device: weight.device) })
     }
 
-    func stateBytes(batch: Int, length: Int) -> Int { reduce(0) { $0 + $1.mixer.stateBytes(batch: batch, length: length) } }
+    package func stateBytes(batch: Int, length: Int) -> Int { reduce(0) { $0 + $1.mixer.stateBytes(batch: batch, length: length) } }
 }

@@ -10,7 +10,7 @@ import Torch
 ///   - mask: `[B, T]`, 1 for real tokens.
 ///   - scale: 1/√K unless given.
 /// - Returns: the output `[B, T, HQ, V]` and the cache for the tokens after.
-func cachedAttention(
+package func cachedAttention(
     _ queries: Tensor, keys: Tensor, values: Tensor, cache: KVRing, mask: Tensor?, scale: Double? = nil
 ) -> (output: Tensor, cache: KVRing) {
     let seen: KVRing = cache.extended(keys: keys, values: values, mask: mask)
@@ -23,7 +23,7 @@ func cachedAttention(
 
 extension MixerState {
     /// Takes in the cache after `length` more tokens, as it is handed to the next call.
-    mutating func advance(cache: KVRing, by length: Int) {
+    package mutating func advance(cache: KVRing, by length: Int) {
         kv = cache
         offset += length
         self = handedOver()
