@@ -91,7 +91,7 @@ public struct CompressedModel {
         let description: CompressionDescription = try CompressionDescription(of: model, history: history)
         let document: Data = try description.document(in: configuration)
         let tensors: [(String, Tensor)] = model.stateTensors().map { name, tensor in
-            (name, tensor.dtype.isFloatingPoint ? tensor.detached().asType(storedTypes[name] ?? tensor.dtype) : tensor)
+            (name, tensor.dtype.isFloatingPoint ? tensor.detached().asType(storedType(of: name) ?? tensor.dtype) : tensor)
         }
         try AtomicFile.createFolder(folder.path)
         // The library that reads dense ones asks for this entry.
@@ -100,6 +100,13 @@ public struct CompressedModel {
             to: folder.appendingPathComponent("model.safetensors"), mostShardBytes: mostShardBytes)
         try tokenizer.save(to: folder.appendingPathComponent("tokenizer.json"))
         try AtomicFile.write(document, to: folder.appendingPathComponent("config.json").path)
+    }
+
+    /// The type that the source has for a tensor: under its name, or for a part of factors under that of the layer whose place they took.
+    private func storedType(of name: String) -> DType? {
+        if let type = storedTypes[name] { return type }
+        let factor: String? = [".left.weight", ".right.weight", ".left.bias"].first { name.hasSuffix($0) }
+        return factor.flatMap { storedTypes[name.dropLast($0.count) + ($0.hasSuffix("bias") ? ".bias" : ".weight")] }
     }
 
     // MARK: The layers
