@@ -17,6 +17,7 @@ public enum ExperimentCatalogue {
         SMambaExperiment.self,
         SMETimesExperiment.self,
         TransNormerExperiment.self,
+        WeLoreExperiment.self,
     ]
 
     public static var slugs: [String] { all.map { $0.slug } }
