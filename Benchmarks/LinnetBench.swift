@@ -13,6 +13,7 @@ struct LinnetBench {
             ScanBenchmark.self,
             TrainStepBenchmark.self,
             LowRankBenchmark.self,
+            QuantizedBenchmark.self,
             PapersBenchmark.self,
         ]
     }

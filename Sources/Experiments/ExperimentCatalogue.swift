@@ -8,6 +8,7 @@ public enum ExperimentCatalogue {
         FourierHeadExperiment.self,
         GatedLinearAttentionExperiment.self,
         HyperZZWExperiment.self,
+        LayerwiseQuantizationExperiment.self,
         LigerExperiment.self,
         LightNetExperiment.self,
         LiTExperiment.self,
@@ -18,6 +19,7 @@ public enum ExperimentCatalogue {
         SMambaExperiment.self,
         SMETimesExperiment.self,
         TransNormerExperiment.self,
+        WeLoreExperiment.self,
     ]
 
     public static var slugs: [String] { all.map { $0.slug } }

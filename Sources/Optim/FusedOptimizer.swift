@@ -8,6 +8,7 @@ public typealias Lion = FusedOptimizer<LionConfiguration>
 public typealias RMSprop = FusedOptimizer<RMSpropConfiguration>
 public typealias Adagrad = FusedOptimizer<AdagradConfiguration>
 public typealias Kar = FusedOptimizer<KarConfiguration>
+public typealias GaLoreAdamW = FusedOptimizer<GaLoreConfiguration>
 
 /// An optimizer that updates many tensors in few calls, by the given rule.
 ///
@@ -31,6 +32,7 @@ public final class FusedOptimizer<Rule: UpdateRule>: Optimizer {
         try configuration.validate()
         for (number, group) in groups.enumerated() { try group.validate(number: number) }
         slots = try ParameterSlot.slots(of: groups)
+        for slot in slots { slot.usesFallback = !configuration.applies(to: slot.name, shape: slot.shape) }
         self.configuration = configuration
         learningRate = configuration.learningRate
         parameterGroups = groups
@@ -46,7 +48,8 @@ public final class FusedOptimizer<Rule: UpdateRule>: Optimizer {
     public func stateTensors() -> [String: Tensor] {
         var tensors: [String: Tensor] = [:]
         for slot in slots {
-            for (name, tensor) in zip(configuration.stateNames(shape: slot.shape), slot.state) { tensors["\(slot.name).\(name)"] = tensor }
+            let names: [String] = configuration.rule(of: slot).stateNames(shape: slot.shape)
+            for (name, tensor) in zip(names, slot.state) { tensors["\(slot.name).\(name)"] = tensor }
         }
         return tensors
     }
@@ -79,21 +82,28 @@ public final class FusedOptimizer<Rule: UpdateRule>: Optimizer {
 
     private func update(_ section: UpdatePlan.Section, _ gradients: [Tensor?], _ factor: Double) {
         let group: ParameterGroup = parameterGroups[section.group]
+        let rule: any UpdateRule = configuration.rule(of: section.slots[0])
         let working: [Tensor] = section.slots.map { $0.workingCopy() }
         for slot in section.slots { slot.stepCount += 1 }
-        configuration.update(
+        rule.update(
             UpdateBatch(
-                parameters: working,
+                names: section.slots.map(\.name), parameters: working,
                 gradients: zip(section.slots, section.indices).map { $0.workingGradient(gradients[$1]!) },
                 state: section.state, step: section.slots[0].stepCount,
-                learningRate: (group.learningRate ?? learningRate) * group.learningRateMultiplier * factor,
-                weightDecay: group.weightDecay ?? configuration.weightDecay))
+                learningRate: (group.learningRate ?? learningRate * rateRatio(of: rule)) * group.learningRateMultiplier * factor,
+                weightDecay: group.weightDecay ?? rule.weightDecay))
         for (slot, copy) in zip(section.slots, working) where copy !== slot.parameter { slot.parameter.copy_(from: copy) }
+    }
+
+    /// A rule's own learning rate by the configuration's: a fallback's rate follows the optimizer's in that ratio.
+    private func rateRatio(of rule: any UpdateRule) -> Double {
+        configuration.learningRate > 0 ? rule.learningRate / configuration.learningRate : 1
     }
 
     private func initializeState(of slot: ParameterSlot) {
         let like: Tensor = slot.workingCopy().detached()
-        slot.state = configuration.stateNames(shape: like.shape).map { configuration.initialState($0, of: like) }
+        let rule: any UpdateRule = configuration.rule(of: slot)
+        slot.state = rule.stateNames(shape: like.shape).map { rule.initialState($0, of: like) }
     }
 
     private static func sameParameters(_ before: [ParameterGroup], _ after: [ParameterGroup]) -> Bool {
@@ -103,4 +113,9 @@ public final class FusedOptimizer<Rule: UpdateRule>: Optimizer {
                     && zip(old.parameters, new.parameters).allSatisfy { $0 === $1 }
             }
     }
+}
+
+extension UpdateRule {
+    /// What updates the parameter: this rule or its fallback.
+    func rule(of slot: ParameterSlot) -> any UpdateRule { slot.usesFallback ? fallback : self }
 }

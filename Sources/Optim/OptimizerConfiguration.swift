@@ -10,6 +10,7 @@ public enum OptimizerConfiguration: Codable, Sendable, Equatable {
     case rmsprop(RMSpropConfiguration)
     case adagrad(AdagradConfiguration)
     case kar(KarConfiguration)
+    indirect case galore(GaLoreConfiguration)
 
     /// - Throws: `ConfigurationError` as the optimizer's own initialiser.
     public func makeOptimizer(groups: [ParameterGroup]) throws -> any Optimizer {
@@ -27,11 +28,12 @@ public enum OptimizerConfiguration: Codable, Sendable, Equatable {
         case .rmsprop(let rule): rule
         case .adagrad(let rule): rule
         case .kar(let rule): rule
+        case .galore(let rule): rule
         }
     }
 
     enum CodingKeys: String, CodingKey, CaseIterable {
-        case sgd, adam, adamw, adafactor, lion, rmsprop, adagrad, kar
+        case sgd, adam, adamw, adafactor, lion, rmsprop, adagrad, kar, galore
     }
 
     private var key: CodingKeys {
@@ -44,6 +46,7 @@ public enum OptimizerConfiguration: Codable, Sendable, Equatable {
         case .rmsprop: .rmsprop
         case .adagrad: .adagrad
         case .kar: .kar
+        case .galore: .galore
         }
     }
 
@@ -63,6 +66,7 @@ public enum OptimizerConfiguration: Codable, Sendable, Equatable {
         case .rmsprop: self = .rmsprop(try container.decode(RMSpropConfiguration.self, forKey: key))
         case .adagrad: self = .adagrad(try container.decode(AdagradConfiguration.self, forKey: key))
         case .kar: self = .kar(try container.decode(KarConfiguration.self, forKey: key))
+        case .galore: self = .galore(try container.decode(GaLoreConfiguration.self, forKey: key))
         }
     }
 

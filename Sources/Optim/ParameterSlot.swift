@@ -11,6 +11,8 @@ final class ParameterSlot {
     /// In the order of the rule's state names; empty before the first update.
     var state: [Tensor] = []
     var stepCount: Int = 0
+    /// Whether the rule's fallback updates it.
+    var usesFallback: Bool = false
 
     init(name: String, parameter: Tensor, group: Int) {
         self.name = name
@@ -26,11 +28,14 @@ final class ParameterSlot {
 
     /// What may be updated together.
     var key: Key {
-        Key(group: group, device: device.description, dtype: workingDType, stepCount: stepCount, stateCount: state.count)
+        Key(
+            group: group, usesFallback: usesFallback, device: device.description, dtype: workingDType, stepCount: stepCount,
+            stateCount: state.count)
     }
 
     struct Key: Hashable {
         let group: Int
+        let usesFallback: Bool
         let device: String
         let dtype: DType
         let stepCount: Int

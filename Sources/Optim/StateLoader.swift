@@ -18,6 +18,7 @@ struct StateLoader<Rule: UpdateRule> {
             guard let count = scalars.stepCounts[slot.name] else { return [] }
             if count < 1 { throw OptimizerStateError("the step count of \(slot.name) is \(count); it has to be at least 1") }
             let like: Tensor = slot.workingCopy().detached()
+            let rule: any UpdateRule = rule.rule(of: slot)
             return try rule.stateNames(shape: slot.shape).map { name in
                 used.insert("\(slot.name).\(name)")
                 return try copy("\(slot.name).\(name)", like: rule.initialState(name, of: like))

@@ -18,14 +18,27 @@ public protocol UpdateRule: Codable, Sendable, Equatable {
 
     /// Updates the batch's parameters and state in place; runs under `noGrad`. Gradients must not be written to.
     func update(_ batch: UpdateBatch)
+
+    /// Whether the rule updates a parameter of this name and shape; ``fallback`` updates the others.
+    func applies(to name: String, shape: [Int]) -> Bool
+
+    /// The rule of the parameters that this one does not apply to, such as embeddings where matrices are projected. Its learning rate is
+    /// scaled as this rule's is.
+    var fallback: any UpdateRule { get }
 }
 
 extension UpdateRule {
     public func initialState(_ name: String, of parameter: Tensor) -> Tensor { parameter.zerosLike() }
+
+    public func applies(to name: String, shape: [Int]) -> Bool { true }
+
+    public var fallback: any UpdateRule { self }
 }
 
 /// Parameters that one call updates: of one group, device, dtype (float32 or float64) and step count, all contiguous.
 public struct UpdateBatch {
+    /// The parameters' names in the optimizer.
+    public let names: [String]
     public let parameters: [Tensor]
     /// One for each parameter, of its shape and dtype.
     public let gradients: [Tensor]

@@ -56,7 +56,7 @@ struct OptimizerTests {
         #expect(optimizer.scalarState.stepCounts == ["0": 5, "1": 3, "2": 6])
     }
 
-    /// Half precision: one step is the float32 step, rounded; state is float32.
+    /// Half precision: one step is the float32 step, rounded; state is float32, or indices.
     @Test(arguments: everyOptimizer) func halfPrecisionIsUpdatedInFloat32(_ configuration: OptimizerConfiguration) throws {
         for dtype in [DType.bfloat16, .float16] {
             let half: ToyProblem = ToyProblem(dtype: dtype)
@@ -66,7 +66,7 @@ struct OptimizerTests {
             optimizer.step(gradients)
             try configuration.makeOptimizer(groups: [ParameterGroup(parameters: exact)]).step(gradients.map { $0.asType(.float32) })
             for (found, wanted) in zip(half.parameters, exact) { #expect(found.isEqual(to: wanted.asType(dtype))) }
-            for state in optimizer.stateTensors().values { #expect(state.dtype == .float32) }
+            for state in optimizer.stateTensors().values { #expect(state.dtype == .float32 || !state.dtype.isFloatingPoint) }
         }
     }
 
@@ -124,7 +124,7 @@ struct OptimizerTests {
             ("AdamW: beta2 is 2.0; it has to lie in 0 ..< 1", { try Self.decode(#"{"adamw": {"beta2": 2}}"#) }),
             ("optimizer: 0 optimizers are named; name one", { try Self.decode("{}") }),
             (
-                "optimizer: no field is called \"adan\"; there are sgd, adam, adamw, adafactor, lion, rmsprop, adagrad, kar",
+                "optimizer: no field is called \"adan\"; there are sgd, adam, adamw, adafactor, lion, rmsprop, adagrad, kar, galore",
                 { try Self.decode(#"{"adan": {}}"#) }
             ),
             ("AdamW: a table of named fields was expected", { try Self.decode(#"{"adamw": 3}"#) }),

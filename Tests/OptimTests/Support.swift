@@ -35,6 +35,8 @@ let everyOptimizer: [OptimizerConfiguration] = {
         .lion(LionConfiguration(learningRate: 1e-2, weightDecay: 0.1)),
         .rmsprop(RMSpropConfiguration(momentum: 0.5, centered: true)), .adagrad(AdagradConfiguration(initialAccumulator: 0.1)),
         .kar(.kar2(learningRate: 1e-2)), .kar(KarConfiguration(learningRate: 1e-2, weightDecay: 0.1)),
+        .galore(GaLoreConfiguration(weightDecay: 0.1, rank: 2, updateGap: 3)),
+        .galore(GaLoreConfiguration(rank: 2, updateGap: 2, projection: .full, projector: .dct, residual: .scaled)),
     ]
     return made ?? []
 }()

@@ -27,7 +27,9 @@ public enum CompressionSteps {
     /// In alphabetical order of their names.
     public static var all: [any CompressionStep.Type] {
         [
-            QuantizeStep.self
+            MaestroStep.self,
+            QuantizeStep.self,
+            WeLoreStep.self,
         ]
     }
 }

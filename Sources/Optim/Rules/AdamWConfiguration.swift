@@ -20,13 +20,19 @@ public struct AdamWConfiguration: UpdateRule {
         learningRate: Double = 1e-3, beta1: Double = 0.9, beta2: Double = 0.999, epsilon: Double = 1e-8, weightDecay: Double = 1e-2,
         amsgrad: Bool = false
     ) throws {
+        self.init(
+            unchecked: learningRate, beta1: beta1, beta2: beta2, epsilon: epsilon, weightDecay: weightDecay, amsgrad: amsgrad)
+        try validate()
+    }
+
+    /// For settings that were checked as those of a rule whose fallback this is.
+    init(unchecked learningRate: Double, beta1: Double, beta2: Double, epsilon: Double, weightDecay: Double, amsgrad: Bool = false) {
         self.learningRate = learningRate
         self.beta1 = beta1
         self.beta2 = beta2
         self.epsilon = epsilon
         self.weightDecay = weightDecay
         self.amsgrad = amsgrad
-        try validate()
     }
 
     public func validate() throws {

@@ -14,10 +14,11 @@ let optimizerOperators: [FixtureOperator] = [
     descent("optim_sgd_momentum_damp") { _ in try SGDConfiguration(learningRate: 0.05, momentum: 0.9, dampening: 0.1) },
     descent("optim_rmsprop") { _ in try RMSpropConfiguration(learningRate: 0.01, alpha: 0.95, epsilon: 1e-8, momentum: 0.5) },
     descent("optim_adagrad") { _ in try AdagradConfiguration(learningRate: 0.1, epsilon: 1e-10) },
+    .plain("optim_galore") { try GaLoreDescent($0).run() },
 ]
 
 /// The number after `wd`.
-private func weightDecay(in variant: String) throws -> Double {
+func weightDecay(in variant: String) throws -> Double {
     guard let match = variant.firstMatch(of: /wd([0-9.]+)/), let value = Double(match.1) else {
         throw FixtureError("no weight decay such as wd0.01 in the name's end \(variant)")
     }
@@ -31,7 +32,7 @@ private func descent<Rule: UpdateRule>(
 }
 
 /// The minimisation of `½ Σ ⟨p − target, H (p − target)⟩` that the file describes.
-private struct Descent {
+struct Descent {
     let names: [String]
     let parameters: [Tensor]
     let curvatures: [Tensor]
@@ -68,7 +69,7 @@ private struct Descent {
         return results
     }
 
-    private func slopes() -> [Tensor] { zip(curvatures, zip(parameters, targets)).map { $0.matmul($1.0 - $1.1) } }
+    func slopes() -> [Tensor] { zip(curvatures, zip(parameters, targets)).map { $0.matmul($1.0 - $1.1) } }
 
     private func loss() -> Tensor {
         zip(slopes(), zip(parameters, targets)).map { ($0 * ($1.0 - $1.1)).sum() * 0.5 }.reduce(
