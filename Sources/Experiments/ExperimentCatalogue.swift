@@ -16,6 +16,7 @@ public enum ExperimentCatalogue {
         MixtureOfMemoriesExperiment.self,
         SMambaExperiment.self,
         SMETimesExperiment.self,
+        SNNKExperiment.self,
         TransNormerExperiment.self,
     ]
 
