@@ -64,8 +64,10 @@ import Testing
         try CardExamples.lightnet()
         try CardExamples.lit()
         try CardExamples.lssl()
+        try CardExamples.memoryFormer()
         try CardExamples.mom()
         try CardExamples.sMamba()
+        try CardExamples.snnk()
         try CardExamples.transnormer()
     }
 
