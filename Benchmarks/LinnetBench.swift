@@ -9,6 +9,7 @@ struct LinnetBench {
             OverheadBenchmark.self,
             AdamWStepBenchmark.self,
             KernelBenchmark.self,
+            MemoryBenchmark.self,
             GrowthBenchmark.self,
             ScanBenchmark.self,
             TrainStepBenchmark.self,

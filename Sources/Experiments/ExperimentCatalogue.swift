@@ -18,6 +18,7 @@ public enum ExperimentCatalogue {
         MixtureOfMemoriesExperiment.self,
         SMambaExperiment.self,
         SMETimesExperiment.self,
+        SNNKExperiment.self,
         TransNormerExperiment.self,
         WeLoreExperiment.self,
     ]

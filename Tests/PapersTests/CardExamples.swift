@@ -88,6 +88,15 @@ enum CardExamples {
         print(Maestro.shrink(model), Maestro.ranks(model, macBudget: 1000))
     }
 
+    static func memoryFormer() throws {
+        let layer = MemoryLayer(128, 160, bits: 8)
+        print(layer(Tensor.normal([2, 64, 128])).shape, CostModel(of: layer).linearMultiplyAccumulates)
+        let settings = try MemoryFormerConfiguration(
+            vocabularySize: 65, dimensions: 128, layers: 4, heads: 4)
+        let model = MemoryFormer(settings)
+        print(model(Tensor.zeros([1, 32], dtype: .int64)).shape)
+    }
+
     static func mom() throws {
         let settings = MixtureOfMemoriesConfiguration(dimensions: 64, heads: 2, headDimensions: 32, memories: 4, topK: 2)
         let layer = MixtureOfMemories(settings)
@@ -109,6 +118,14 @@ enum CardExamples {
         let model = SMETimes(try SMETimesConfiguration(segment: 48), backbone: backbone, tokenizer: ByteTokenizer())
         model.prepare(for: data)
         try print(model.forecast(data.lastWindow(lookback: 672, path: "ETTh1.csv")).shape)
+    }
+
+    static func snnk() throws {
+        let x = Tensor.normal([8, 784])
+        print(SNNKLinear(784, 512, count: 64)(x).shape)
+        let network = MLP([784, 512, 512, 10])
+        let bundled = Bundling.bundle(network, range: 0..<2, count: 64)
+        print(bundled(x).shape, network.parameterCount, bundled.parameterCount)
     }
 
     static func transnormer() throws {

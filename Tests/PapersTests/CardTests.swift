@@ -66,8 +66,10 @@ import Testing
         try CardExamples.lit()
         try CardExamples.lssl()
         try CardExamples.maestro()
+        try CardExamples.memoryFormer()
         try CardExamples.mom()
         try CardExamples.sMamba()
+        try CardExamples.snnk()
         try CardExamples.transnormer()
         try CardExamples.welore()
     }

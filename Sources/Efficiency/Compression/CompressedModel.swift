@@ -71,11 +71,13 @@ public struct CompressedModel {
         return (try BertModel.load(from: folder, reshape: reshape), tokenizer)
     }
 
-    /// Reads the folder of a language model, compressed or not: what evaluation, generation and serving take.
+    /// Reads the folder of a language model, compressed or not, or a ``MemoryFormer``: what evaluation, generation and serving take.
     /// - Throws: an error naming the file that is missing, broken, or does not fit, or is no language model's.
     public static func languageModel(from folder: URL) throws -> PretrainedModel {
         let file: URL = folder.appendingPathComponent("config.json")
-        let description: CompressionDescription? = try CompressionDescription(document: Data(try readFile(file.path)), file: file.path)
+        let document: Data = Data(try readFile(file.path))
+        if MemoryFormerFolder.describes(document) { return try MemoryFormerFolder(folder).load() }
+        let description: CompressionDescription? = try CompressionDescription(document: document, file: file.path)
         guard let description else { return try PretrainedModel.load(from: folder) }
         return try PretrainedModel.load(from: folder) { model in
             try description.reshape(model, kinds: CompressedLayerKinds.all, file: file.path)

@@ -42,7 +42,7 @@ public struct MemoryFormerConfiguration: Codable, Sendable, Equatable {
     /// - Throws: `ConfigurationError` naming the first setting that is out of its range.
     public func validate() throws {
         let sizes: [(String, Int, ClosedRange<Int>)] = [
-            ("vocabularySize", vocabularySize, 1...(1 << 24)), ("dimensions", dimensions, 1...(1 << 20)), ("layers", layers, 1...(1 << 12)),
+            ("vocabularySize", vocabularySize, 1...(1 << 24)), ("dimensions", dimensions, 1...(1 << 16)), ("layers", layers, 1...(1 << 12)),
             ("heads", heads, 1...(1 << 14)), ("bits", bits, 1...MemoryHash.mostBits), ("extraBits", extraBits, 0...MemoryHash.mostBits),
             ("bits + extraBits", bits + extraBits, 1...MemoryHash.mostBits),
         ]

@@ -14,7 +14,7 @@ public struct LanguageModelBundle {
     }
 
     static let configurationFile: String = "config.json"
-    static let weightsFile: String = "model.safetensors"
+    package static let weightsFile: String = "model.safetensors"
 
     /// Writes configuration and tokenizer, which a run has from its start on.
     public static func describe(_ configuration: LanguageModelConfiguration, _ tokenizer: any Tokenizer, in folder: URL) throws {
@@ -44,7 +44,8 @@ public struct LanguageModelBundle {
         return LanguageModelBundle(model: model, tokenizer: try loadTokenizer(from: folder.appendingPathComponent("tokenizer.json")))
     }
 
-    private static func weights(in folder: URL) throws -> [String: Tensor] {
+    /// Tensors of a folder's model, or of its newest checkpoint.
+    package static func weights(in folder: URL) throws -> [String: Tensor] {
         let file: URL = folder.appendingPathComponent(weightsFile)
         if FileManager.default.fileExists(atPath: file.path) { return try loadTensors(file) }
         let store: CheckpointStore = CheckpointStore(folder.appendingPathComponent("checkpoints", isDirectory: true))

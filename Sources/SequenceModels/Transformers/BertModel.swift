@@ -12,6 +12,10 @@ public final class BertLayer: Module {
     @ModuleInfo(key: "intermediate.dense") public var expansion: any LinearMap
     @ModuleInfo(key: "output.dense") public var contraction: any LinearMap
     @ModuleInfo(key: "output.LayerNorm") public var feedForwardNorm: LayerNorm
+    /// Behind the attention's output, before the residual sum; no checkpoint of BERT has one.
+    @ModuleInfo(key: "attention.output.adapter") public var attentionAdapter: (any UnaryLayer)?
+    /// Behind the feed-forward, before the residual sum.
+    @ModuleInfo(key: "output.adapter") public var feedForwardAdapter: (any UnaryLayer)?
     let heads: Int
     let activation: Activation
 
@@ -27,6 +31,8 @@ public final class BertLayer: Module {
         expansion = Linear(c.dimensions, c.hiddenDimensions)
         contraction = Linear(c.hiddenDimensions, c.dimensions)
         feedForwardNorm = LayerNorm(c.dimensions, eps: c.normEpsilon)
+        attentionAdapter = nil
+        feedForwardAdapter = nil
     }
 
     /// - Parameters:
@@ -35,8 +41,10 @@ public final class BertLayer: Module {
     public func callAsFunction(_ x: Tensor, visible: Tensor? = nil) -> Tensor {
         let attended: Tensor = softmaxAttention(
             queryProjection(x).splitHeads(heads), keyProjection(x).splitHeads(heads), valueProjection(x).splitHeads(heads), mask: visible)
-        let mixed: Tensor = attentionNorm(x + outputProjection(attended.joinedHeads()))
-        return feedForwardNorm(mixed + contraction(activation(expansion(mixed))))
+        let update: Tensor = outputProjection(attended.joinedHeads())
+        let mixed: Tensor = attentionNorm(x + (attentionAdapter.map { $0(update) } ?? update))
+        let expanded: Tensor = contraction(activation(expansion(mixed)))
+        return feedForwardNorm(mixed + (feedForwardAdapter.map { $0(expanded) } ?? expanded))
     }
 }
 

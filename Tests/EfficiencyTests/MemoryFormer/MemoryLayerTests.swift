@@ -7,10 +7,6 @@ import Torch
 @testable import Efficiency
 
 @Suite struct MemoryLayerTests {
-    private static func normal(_ shape: [Int], seed: UInt64 = 1) -> Tensor {
-        .normal(shape, dtype: .float64, device: .cpu, generator: RandomGenerator(seed: seed, device: .cpu))
-    }
-
     /// Channels that are far enough from 0 that a finite difference changes no code.
     private static func awayFromZero(_ shape: [Int], seed: UInt64 = 1) -> Tensor {
         let x: Tensor = normal(shape, seed: seed)
@@ -19,7 +15,7 @@ import Torch
 
     @Test(arguments: [1.0, 0.7]) func probabilityIsTheSoftmaxOverAllSignPatterns(temperature: Double) {
         let bits: Int = 6
-        let z: Tensor = Self.normal([5, bits])
+        let z: Tensor = normal([5, bits])
         let hash: MemoryHash = MemoryHash(bits, bits: bits, weighting: .probability, temperature: temperature)
         let found: Tensor = hash.encode(z).weights.squeezed(axis: -1)
         let patterns: [Double] = (0..<1 << bits).flatMap { code in (0..<bits).map { code >> $0 & 1 == 1 ? 1.0 : -1.0 } }
@@ -30,7 +26,7 @@ import Torch
     }
 
     @Test func theFirstChannelIsTheHighestBit() {
-        let z: Tensor = Self.normal([7, 12])
+        let z: Tensor = normal([7, 12])
         let codes: [Int] = MemoryHash(12, bits: 4).encode(z).codes.array()
         let values: [Double] = z.array()
         for row in 0..<7 {
@@ -78,7 +74,7 @@ import Torch
     }
 
     @Test func theCodesWeightVanishesAtZeroAndThePapersIsBounded() {
-        let x: Tensor = Self.normal([4, 8])
+        let x: Tensor = normal([4, 8])
         let scaled: MemoryHash = MemoryHash(8, bits: 4)
         let weights: [Double] = [1e-1, 1e-4, 1e-8].map { scaled.encode(x * $0).weights.max().item(Double.self) }
         #expect(weights[0] > weights[1] && weights[1] > weights[2] && weights[2] < 1e-7)
@@ -88,13 +84,13 @@ import Torch
     }
 
     @Test func oneBitATableIsALinearMap() {
-        let w: Tensor = Self.normal([5, 3])
+        let w: Tensor = normal([5, 3])
         let layer: MemoryLayer = MemoryLayer(5, 3, bits: 1, weighting: .magnitude)
         layer.to(dtype: .float64)
         // Row 0 of table k stands for a negative channel.
         let tables: Tensor = stacked([-w, w], axis: 1).reshaped(10, 3)
         layer.update(parameters: ["tables": tables, "bias": .zeros([3])])
-        let x: Tensor = Self.normal([20, 5], seed: 2)
+        let x: Tensor = normal([20, 5], seed: 2)
         #expect((layer(x) - x.matmul(w)).abs().max().item(Double.self) < 1e-12)
     }
 
