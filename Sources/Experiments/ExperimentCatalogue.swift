@@ -13,6 +13,7 @@ public enum ExperimentCatalogue {
         LiTExperiment.self,
         LSSLExperiment.self,
         MixtureOfMemoriesExperiment.self,
+        RedcoExperiment.self,
         SMambaExperiment.self,
         SMETimesExperiment.self,
         TransNormerExperiment.self,

@@ -74,8 +74,11 @@ open class Module {
     ///
     /// The property that holds it has to be a ``ModuleInfo`` whose type admits the new module. Traps where there is no such place.
     public func replaceModule(at path: String, with module: Module) {
-        precondition(replaced(path, by: module), "no replaceable module \(path) that admits a \(type(of: module))")
+        precondition(replaceModuleIfAdmitted(at: path, with: module), "no replaceable module \(path) that admits a \(type(of: module))")
     }
+
+    /// As ``replaceModule(at:with:)``, but says whether there is such a place instead of trapping.
+    public func replaceModuleIfAdmitted(at path: String, with module: Module) -> Bool { replaced(path, by: module) }
 
     private func replaced(_ path: String, by module: Module) -> Bool {
         for case .modules(let name, let read, let replace) in members {

@@ -1,3 +1,4 @@
+import Efficiency
 import SequenceModels
 import Torch
 import Training
@@ -74,6 +75,16 @@ enum CardExamples {
         let layer = MixtureOfMemories(settings)
         print(layer(Tensor.normal([2, 128, 64])).shape)
         print(layer.auxiliaryLoss?.item(Float.self) ?? 0)
+    }
+
+    static func redco() throws {
+        let counts = try ProcessGroup.onThreads(2) { group in
+            let settings = try PlainTransformerConfiguration(vocabularySize: 64, dimensions: 32, layers: 2, heads: 4)
+            let model = PlainTransformer(settings)
+            let layout = try AutoShard.apply(model, over: group)
+            return [layout.localPairs.count, model.parameterCount]
+        }
+        print(counts)
     }
 
     static func sMamba() throws {

@@ -65,6 +65,7 @@ import Testing
         try CardExamples.lit()
         try CardExamples.lssl()
         try CardExamples.mom()
+        try CardExamples.redco()
         try CardExamples.sMamba()
         try CardExamples.transnormer()
     }
