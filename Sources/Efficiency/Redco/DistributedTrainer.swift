@@ -114,7 +114,7 @@ public final class DistributedTrainer<Model: Module, Example, Batch> {
         // No collective of the copies runs in the loop, so that a copy may have fewer batches, or none.
         for start in stride(from: deployer.copy * perDevice, to: examples.count, by: perDevice * deployer.mesh.dp) {
             let chosen: [Example] = Array(examples[start..<min(start + perDevice, examples.count)])
-            let value: Tensor = try withTorchErrors { try noGrad { try loss(model, try collate(chosen), false, generator) } }
+            let value: Tensor = try withCollectiveErrors { try noGrad { try loss(model, try collate(chosen), false, generator) } }
             sum += value.item(Double.self) * Double(chosen.count)
             count += Double(chosen.count)
         }
@@ -151,7 +151,7 @@ public final class DistributedTrainer<Model: Module, Example, Batch> {
         for part in 0..<accumulation {
             let start: Int = (part * deployer.mesh.dp + deployer.copy) * perDevice
             let batch: Batch = try collate(chosen[start..<start + perDevice].map { examples[$0] })
-            let found: (loss: Tensor, gradients: [Tensor?]) = try withTorchErrors {
+            let found: (loss: Tensor, gradients: [Tensor?]) = try withCollectiveErrors {
                 if let step { return try step(model, batch, generator) }
                 let found: (value: Tensor, gradients: [Tensor]) = try valueAndGrad(of: optimizer.parameters) {
                     try loss(model, batch, true, generator)

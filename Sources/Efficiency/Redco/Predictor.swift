@@ -99,7 +99,7 @@ public struct Predictor<Model: Module, Example, Batch, Output: Codable & Sendabl
         for index in 0..<plan.batches {
             let chosen: [Int] = plan.batch(index, copy: deployer.copy)
             let batch: Batch = try collate(chosen.map { examples[$0] })
-            let outputs: [Output] = try withTorchErrors { try noGrad { try predict(model, batch, generator) } }
+            let outputs: [Output] = try withCollectiveErrors { try noGrad { try predict(model, batch, generator) } }
             guard outputs.count == chosen.count else {
                 throw ShardingError("predict gave \(outputs.count) outputs for \(chosen.count) examples; it has to give one for each")
             }

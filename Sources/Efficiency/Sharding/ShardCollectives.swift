@@ -1,10 +1,11 @@
+import Foundation
 import Torch
 import Training
 
 // The conjugate pairs of tensor parallelism: what is the identity forward is a sum backward and the other way round, and what joins pieces forward
 // cuts them backward. Each backward is made of the others, so that derivatives of any order exist.
 //
-// A collective that fails (a rank died, a time-out) is reported as an operator's failure: a thrown error under `withTorchErrors`, else a trap.
+// A collective that fails (a rank died, a time-out) is reported as an operator's failure: a thrown error under `withCollectiveErrors`, else a trap.
 
 /// Forward the tensor itself, backward the sum of the ranks' gradients: what enters layers of which each rank holds a share.
 /// - Parameters:
@@ -61,9 +62,31 @@ public func dividedAmongRanks(_ x: Tensor, _ group: ProcessGroup, parts: Int = 1
     }[0]
 }
 
+/// Runs code with layers that exchange tensors: where a rank was lost or a time went by, the group's own error is thrown. As `withTorchErrors`, which it
+/// contains, it is for tensor work only.
+public func withCollectiveErrors<Result>(_ body: () throws -> Result) throws -> Result {
+    CollectiveFailure.last = nil
+    do { return try withTorchErrors(body) } catch {
+        throw CollectiveFailure.last ?? error
+    }
+}
+
+/// The error of the collective that failed on this thread, since operators only report text.
+private enum CollectiveFailure {
+    private static let key: String = "linnet.collective-failure"
+
+    static var last: (any Error)? {
+        get { Thread.current.threadDictionary[key] as? any Error }
+        set { Thread.current.threadDictionary[key] = newValue }
+    }
+}
+
 /// Runs a collective where nothing can be thrown.
 func reportingFailure(_ name: String, _ body: () throws -> Void) {
-    do { try body() } catch { reportFailure(of: name, "\(error)") }
+    do { try body() } catch {
+        if CollectiveFailure.last == nil { CollectiveFailure.last = error }
+        reportFailure(of: name, "\(error)")
+    }
 }
 
 /// Cross entropy of logits whose classes are spread over ranks, without ever joining them: the ranks exchange three numbers a row (the largest logit,

@@ -36,7 +36,7 @@ struct ShardProbe {
         let wasTraining: Bool = model.isTraining
         model.train(false)
         defer { model.train(wasTraining) }
-        return try withTorchErrors {
+        return try withCollectiveErrors {
             let trained: [(name: String, tensor: Tensor)] = model.namedParameters().filter { $0.tensor.requiresGrad }
             let value: Tensor = try enableGrad { try outputs() }
             guard value.requiresGrad else { return (value, [:]) }

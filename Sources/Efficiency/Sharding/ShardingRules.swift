@@ -176,7 +176,7 @@ private struct LayerName {
     init(_ owner: String) {
         let components: [String] = owner.split(separator: ".").map { Int($0) == nil ? String($0) : "*" }
         pattern = components.joined(separator: ".")
-        block = components[...(components.lastIndex(of: "*") ?? -1)].joined(separator: ".")
+        block = components.prefix((components.lastIndex(of: "*") ?? -1) + 1).joined(separator: ".")
         isInAttention = components.contains { $0.lowercased().contains("attention") || $0.lowercased().contains("attn") }
         var named: ArraySlice<String> = components[...]
         while let last = named.last, Self.vague.contains(last.lowercased()) || last == "*", named.count > 1 { named = named.dropLast() }
