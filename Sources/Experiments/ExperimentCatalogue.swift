@@ -16,6 +16,7 @@ public enum ExperimentCatalogue {
         MaestroExperiment.self,
         MemoryFormerExperiment.self,
         MixtureOfMemoriesExperiment.self,
+        RedcoExperiment.self,
         SMambaExperiment.self,
         SMETimesExperiment.self,
         SNNKExperiment.self,

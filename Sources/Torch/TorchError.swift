@@ -20,6 +20,12 @@ public func withTorchErrors<Result>(_ body: () throws -> Result) throws -> Resul
     return try outcome.get()
 }
 
+/// Reports a failure inside code that cannot throw as an operator reports its own: kept under ``withTorchErrors(_:)``, else a trap.
+/// - Parameters:
+///   - name: what failed.
+///   - detail: why, of which the first line is kept.
+public func reportFailure(of name: String, _ detail: String) { ErrorCapture.fail(name, detail) }
+
 /// The per-thread switch between trapping and capturing. The thread-local itself lives in CTorch.
 enum ErrorCapture {
     static func begin() { ct_capture_begin() }

@@ -104,6 +104,16 @@ enum CardExamples {
         print(layer.auxiliaryLoss?.item(Float.self) ?? 0)
     }
 
+    static func redco() throws {
+        let counts = try ProcessGroup.onThreads(2) { group in
+            let settings = try PlainTransformerConfiguration(vocabularySize: 64, dimensions: 32, layers: 2, heads: 4)
+            let model = PlainTransformer(settings)
+            let layout = try AutoShard.apply(model, over: group)
+            return [layout.localPairs.count, model.parameterCount]
+        }
+        print(counts)
+    }
+
     static func sMamba() throws {
         let settings = try SMambaConfiguration(lookback: 96, horizon: 24, dimensions: 64)
         let model = SMamba(settings)

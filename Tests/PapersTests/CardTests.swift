@@ -68,6 +68,7 @@ import Testing
         try CardExamples.maestro()
         try CardExamples.memoryFormer()
         try CardExamples.mom()
+        try CardExamples.redco()
         try CardExamples.sMamba()
         try CardExamples.snnk()
         try CardExamples.transnormer()

@@ -1,7 +1,7 @@
 import Torch
 
 /// A table of vectors: integers `[...]` become `[..., D]`.
-public final class Embedding: Module, UnaryLayer {
+open class Embedding: Module, UnaryLayer {
     /// `[count, D]`
     public let weight: Tensor
     /// The row that stays at zero and is not trained.
@@ -15,10 +15,18 @@ public final class Embedding: Module, UnaryLayer {
         clearPadding()
     }
 
+    /// A table over a tensor that exists already and stays shared with whoever holds it. Traps unless it is a matrix.
+    public init(weight: Tensor, paddingIndex: Int? = nil) {
+        precondition(weight.ndim == 2, "Embedding: a weight of shape \(weight.shape)")
+        self.weight = weight
+        self.paddingIndex = paddingIndex
+        super.init()
+    }
+
     public var count: Int { weight.dim(0) }
     public var dimensions: Int { weight.dim(1) }
 
-    public func callAsFunction(_ indices: Tensor) -> Tensor { embedding(indices, weight: weight, paddingIndex: paddingIndex) }
+    open func callAsFunction(_ indices: Tensor) -> Tensor { embedding(indices, weight: weight, paddingIndex: paddingIndex) }
 
     /// Sets the row of the padding index to zero.
     func clearPadding() {
@@ -27,5 +35,5 @@ public final class Embedding: Module, UnaryLayer {
     }
 
     /// The table used as the weight of a linear layer, for a tied output head: `[..., D]` to `[..., count]`.
-    public func asLinear(_ x: Tensor) -> Tensor { linear(x, weight: weight) }
+    open func asLinear(_ x: Tensor) -> Tensor { linear(x, weight: weight) }
 }

@@ -3,7 +3,7 @@ import Torch
 /// The gated feed-forward `down(activation(gate(x)) ⊙ up(x))` (arXiv 2002.05202), `[..., D]` to `[..., D]`.
 ///
 /// Checkpoint names are Hugging Face's: `gate_proj`, `up_proj`, `down_proj`.
-public class GatedFeedForward: Module, UnaryLayer {
+public class GatedFeedForward: Module, UnaryLayer, PartitionableLayer {
     @ModuleInfo(key: "gate_proj") public var gateProjection: any LinearMap
     @ModuleInfo(key: "up_proj") public var upProjection: any LinearMap
     @ModuleInfo(key: "down_proj") public var downProjection: any LinearMap

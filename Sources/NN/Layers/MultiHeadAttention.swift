@@ -49,7 +49,7 @@ public struct AttentionConfiguration: Codable, Sendable, Hashable {
 /// of keys and values; see ``softmaxAttention(_:_:_:causal:window:mask:scale:dropout:)``.
 ///
 /// Checkpoint names are Hugging Face's: `q_proj`, `k_proj`, `v_proj`, `o_proj`.
-public final class MultiHeadAttention: Module, UnaryLayer {
+public final class MultiHeadAttention: Module, UnaryLayer, PartitionableLayer {
     @ModuleInfo(key: "q_proj") public var queryProjection: any LinearMap
     @ModuleInfo(key: "k_proj") public var keyProjection: any LinearMap
     @ModuleInfo(key: "v_proj") public var valueProjection: any LinearMap
@@ -81,6 +81,8 @@ public final class MultiHeadAttention: Module, UnaryLayer {
             dimensions: dimensions, heads: heads, causal: causal, queryKeyValueBias: bias, outputBias: bias)
         self.init(configuration, generator: generator)
     }
+
+    public func channelsKeptTogether(by child: String) -> Int { configuration.headDimensions }
 
     /// Self-attention of a whole sequence `[B, T, D]`.
     public func callAsFunction(_ x: Tensor) -> Tensor { callAsFunction(x, mask: nil) }
@@ -122,12 +124,12 @@ public final class MultiHeadAttention: Module, UnaryLayer {
 
     private func positioned(_ heads: Tensor, from offset: Int) -> Tensor { rotary.map { $0(heads, offset: offset) } ?? heads }
 
-    private func queryHeads(_ x: Tensor) -> Tensor { split(queryProjection(x), configuration.heads) }
-    private func keyHeads(_ x: Tensor) -> Tensor { split(keyProjection(x), configuration.keyValueHeads) }
-    private func valueHeads(_ x: Tensor) -> Tensor { split(valueProjection(x), configuration.keyValueHeads) }
+    private func queryHeads(_ x: Tensor) -> Tensor { split(queryProjection(x)) }
+    private func keyHeads(_ x: Tensor) -> Tensor { split(keyProjection(x)) }
+    private func valueHeads(_ x: Tensor) -> Tensor { split(valueProjection(x)) }
 
-    /// `[B, T, heads · D]` to `[B, T, heads, D]`.
-    private func split(_ x: Tensor, _ heads: Int) -> Tensor {
-        x.reshaped(x.dim(0), x.dim(1), heads, configuration.headDimensions)
+    /// `[B, T, heads · D]` to `[B, T, heads, D]`: of all heads, or of those that this process holds.
+    private func split(_ x: Tensor) -> Tensor {
+        x.reshaped(x.dim(0), x.dim(1), x.dim(2) / configuration.headDimensions, configuration.headDimensions)
     }
 }

@@ -71,7 +71,7 @@ public final class LanguageModel: Module, CausalLanguageModel {
 
     private func logits(_ hidden: Tensor) -> Tensor {
         if let fourierHead { return fourierHead(hidden) }
-        return head.map { $0(hidden) } ?? hidden.matmul(embedding.weight.mT)
+        return head.map { $0(hidden) } ?? embedding.asLinear(hidden)
     }
 
     /// The state before the first token.

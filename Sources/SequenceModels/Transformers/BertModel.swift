@@ -3,7 +3,7 @@ import NN
 import Torch
 
 /// One layer of a ``BertModel``: self-attention and feed-forward, each followed by a norm of the residual sum (post-norm).
-public final class BertLayer: Module {
+public final class BertLayer: Module, PartitionableLayer {
     @ModuleInfo(key: "attention.self.query") public var queryProjection: any LinearMap
     @ModuleInfo(key: "attention.self.key") public var keyProjection: any LinearMap
     @ModuleInfo(key: "attention.self.value") public var valueProjection: any LinearMap
@@ -16,11 +16,11 @@ public final class BertLayer: Module {
     @ModuleInfo(key: "attention.output.adapter") public var attentionAdapter: (any UnaryLayer)?
     /// Behind the feed-forward, before the residual sum.
     @ModuleInfo(key: "output.adapter") public var feedForwardAdapter: (any UnaryLayer)?
-    let heads: Int
+    let headDimensions: Int
     let activation: Activation
 
     init(_ c: BertConfiguration) {
-        heads = c.heads
+        headDimensions = c.dimensions / c.heads
         activation = c.activation
         super.init()
         queryProjection = Linear(c.dimensions, c.dimensions)
@@ -40,12 +40,16 @@ public final class BertLayer: Module {
     ///   - visible: `[B, 1, 1, T]` (bool), which tokens are seen.
     public func callAsFunction(_ x: Tensor, visible: Tensor? = nil) -> Tensor {
         let attended: Tensor = softmaxAttention(
-            queryProjection(x).splitHeads(heads), keyProjection(x).splitHeads(heads), valueProjection(x).splitHeads(heads), mask: visible)
+            split(queryProjection(x)), split(keyProjection(x)), split(valueProjection(x)), mask: visible)
         let update: Tensor = outputProjection(attended.joinedHeads())
         let mixed: Tensor = attentionNorm(x + (attentionAdapter.map { $0(update) } ?? update))
         let expanded: Tensor = contraction(activation(expansion(mixed)))
         return feedForwardNorm(mixed + (feedForwardAdapter.map { $0(expanded) } ?? expanded))
     }
+
+    private func split(_ x: Tensor) -> Tensor { x.splitHeads(x.dim(2) / headDimensions) }
+
+    public func channelsKeptTogether(by child: String) -> Int { child.hasPrefix("attention.") ? headDimensions : 1 }
 }
 
 /// The encoder BERT as Hugging Face's `BertModel` computes it, under the names of its checkpoints (Devlin et al., 2018, arXiv 1810.04805).

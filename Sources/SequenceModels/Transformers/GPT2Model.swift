@@ -37,10 +37,11 @@ public final class TransposedLinear: Module, LinearMap {
 }
 
 /// GPT-2's causal attention: queries, keys and values from one product, no positions of its own. Names: `c_attn`, `c_proj`.
-public final class GPT2Attention: Module, SequenceMixer {
+public final class GPT2Attention: Module, SequenceMixer, PartitionableLayer {
     @ModuleInfo(key: "c_attn") public var projection: any LinearMap
     @ModuleInfo(key: "c_proj") public var outputProjection: any LinearMap
     public let heads: Int
+    private let headDimensions: Int
     /// Factor on the scores; nil is 1/√(D / heads).
     public let scale: Double?
 
@@ -50,6 +51,7 @@ public final class GPT2Attention: Module, SequenceMixer {
     public init(dimensions: Int, heads: Int, scale: Double? = nil, generator: RandomGenerator? = nil) {
         precondition(heads > 0 && dimensions % heads == 0, "GPT2Attention: \(heads) heads do not divide \(dimensions) channels")
         self.heads = heads
+        headDimensions = dimensions / heads
         self.scale = scale
         super.init()
         projection = TransposedLinear(dimensions, 3 * dimensions, generator: generator)
@@ -61,18 +63,22 @@ public final class GPT2Attention: Module, SequenceMixer {
     }
 
     public func callAsFunction(_ x: Tensor, mask: Tensor?, state: inout MixerState?, mode: MixerMode?) -> Tensor {
-        let parts: [Tensor] = projection(x).split(size: x.dim(2), axis: 2).map { $0.splitHeads(heads) }
+        let fused: Tensor = projection(x)
+        let width: Int = fused.dim(2) / 3
+        let parts: [Tensor] = fused.split(size: width, axis: 2).map { $0.splitHeads(width / headDimensions) }
         let (output, cache): (Tensor, KVRing) = cachedAttention(
             parts[0], keys: parts[1], values: parts[2], cache: state?.kv ?? KVRing(capacity: nil), mask: mask, scale: scale)
         state?.advance(cache: cache, by: x.dim(1))
         return outputProjection(output.joinedHeads())
     }
 
-    public func stateBytes(batch: Int, length: Int) -> Int { float32Bytes(batch * length * 2 * projection.inputDimensions) }
+    public func stateBytes(batch: Int, length: Int) -> Int { float32Bytes(batch * length * 2 * projection.outputDimensions / 3) }
+
+    public func channelsKeptTogether(by child: String) -> Int { headDimensions }
 }
 
 /// A block of a ``GPT2Model``: `x += attn(ln_1(x)); x += c_proj(gelu(c_fc(ln_2(x))))`.
-public final class GPT2Block: Module {
+public final class GPT2Block: Module, PartitionableLayer {
     @ModuleInfo(key: "ln_1") public var attentionNorm: LayerNorm
     @ModuleInfo(key: "attn") public var attention: GPT2Attention
     @ModuleInfo(key: "ln_2") public var feedForwardNorm: LayerNorm

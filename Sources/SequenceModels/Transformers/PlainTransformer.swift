@@ -38,7 +38,7 @@ public struct PlainTransformerConfiguration: Codable, Sendable, Equatable {
 }
 
 /// A feed-forward `contraction(expansion(x).gelu())` without biases, `[..., D]` to the same.
-public final class PlainFeedForward: Module, UnaryLayer {
+public final class PlainFeedForward: Module, UnaryLayer, PartitionableLayer {
     @ModuleInfo public var expansion: any LinearMap
     @ModuleInfo public var contraction: any LinearMap
 

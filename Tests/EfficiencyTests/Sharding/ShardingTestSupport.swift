@@ -1,0 +1,80 @@
+import NN
+import Optim
+import SequenceModels
+import Testing
+import Torch
+import Training
+
+@testable import Efficiency
+
+/// Weights large enough that every part of a model matters, the same wherever they are made.
+func randomized<Model: Module>(_ model: Model, seed: UInt64 = 2, dtype: DType = .float64) -> Model {
+    let generator: RandomGenerator = RandomGenerator(seed: seed, device: .cpu)
+    for (_, parameter) in model.namedParameters() {
+        Initializer.normal(mean: parameter.ndim == 1 ? 0.5 : 0, standardDeviation: 0.3).fill(parameter, generator: generator)
+    }
+    model.to(dtype: dtype)
+    return model
+}
+
+/// Token ids that every rank draws alike.
+func testTokens(_ rows: Int = 2, _ length: Int = 6, vocabulary: Int = 16) -> Tensor {
+    .randomIntegers([rows, length], high: vocabulary, generator: RandomGenerator(seed: 5, device: .cpu))
+}
+
+func testNumbers(_ shape: [Int], seed: UInt64 = 3, dtype: DType = .float64) -> Tensor {
+    .normal(shape, dtype: dtype, generator: RandomGenerator(seed: seed, device: .cpu))
+}
+
+/// Largest difference relative to the largest wanted element.
+func deviation(_ found: Tensor, _ wanted: Tensor) -> Double {
+    precondition(found.shape == wanted.shape, "shapes \(found.shape) and \(wanted.shape)")
+    return (found - wanted).abs().max().item(Double.self) / max(wanted.abs().max().item(Double.self), 1e-30)
+}
+
+/// How a divided model compares with the whole one on one rank.
+struct ShardComparison: Sendable {
+    var outputs: Double = 0
+    var gradients: Double = 0
+    var localPairs: [String] = []
+    var joinedPairs: [String] = []
+    var partial: Set<String> = []
+    var forwardCollectives: Int = 0
+    var backwardCollectives: Int = 0
+    var bytes: Int = 0
+    var wholeBytes: Int = 0
+
+    /// Outputs and all gradients, put together from the ranks' pieces, of a model and of the same model divided.
+    static func compare<Model: Module>(
+        _ mp: Int, probing: Bool = false, make: @escaping @Sendable () throws -> Model,
+        outputs: @escaping @Sendable (Model) throws -> Tensor
+    ) throws -> [ShardComparison] {
+        try ProcessGroup.onThreads(mp) { group in
+            let whole: Model = try make()
+            let wanted: Tensor = try outputs(whole)
+            let weights: Tensor = testNumbers(wanted.shape, seed: 11, dtype: wanted.dtype)
+            let wantedGradients: [Tensor] = gradients(of: [(wanted * weights).sum()], withRespectTo: whole.parameters())
+            let names: [String] = whole.namedParameters().map(\.name)
+
+            let model: Model = try make()
+            let layout: ShardLayout = try AutoShard.apply(model, over: group, probe: probing ? { try outputs(model) } : nil)
+            var result: ShardComparison = ShardComparison()
+            group.resetStats()
+            let found: Tensor = try outputs(model)
+            result.forwardCollectives = group.stats.operations
+            let foundGradients: [Tensor] = gradients(of: [(found * weights).sum()], withRespectTo: model.parameters())
+            result.backwardCollectives = group.stats.operations - result.forwardCollectives
+            result.outputs = deviation(found, wanted)
+            #expect(model.namedParameters().map(\.name) == names)
+            for ((name, gradient), wanted) in zip(zip(names, foundGradients), wantedGradients) {
+                let own: Tensor = gradient.detached().cloned().contiguous()
+                if layout.partialParameters.contains(name) { try group.allReduce(own, .sum) }
+                result.gradients = max(result.gradients, deviation(try layout.whole(own, named: name), wanted))
+            }
+            (result.localPairs, result.joinedPairs, result.partial) = (layout.localPairs, layout.joinedPairs, layout.partialParameters)
+            result.bytes = model.parameters().reduce(0) { $0 + $1.byteCount }
+            result.wholeBytes = whole.parameters().reduce(0) { $0 + $1.byteCount }
+            return result
+        }
+    }
+}
