@@ -126,7 +126,7 @@ let package = Package(
                 .product(name: "HummingbirdTesting", package: "hummingbird"),
             ],
             exclude: ["Browser"]),
-        .testTarget(name: "CLITests", dependencies: ["linnet", "SequenceModels", "Training", "TestSupport"]),
+        .testTarget(name: "CLITests", dependencies: ["linnet", "SequenceModels", "Serving", "Training", "TestSupport"]),
     ],
     cxxLanguageStandard: .cxx20
 )
