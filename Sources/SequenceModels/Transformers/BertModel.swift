@@ -112,7 +112,8 @@ extension BertModel {
     /// passed over.
     /// - Throws: an error naming the file that is missing, broken, or does not fit.
     public static func load(from folder: URL) throws -> BertModel {
-        let configuration: BertConfiguration = try HuggingFaceFolder(folder).configuration(BertConfiguration.self, modelType: "bert")
+        let configuration: BertConfiguration = try HuggingFaceFolder(folder).configuration(
+            BertConfiguration.self, modelType: BertConfiguration.modelType)
         let stored: [String: Tensor] = try loadTensors(folder)
         let prefixed: Bool = stored.keys.contains { $0.hasPrefix("bert.") }
         let tensors: [String: Tensor] = Dictionary(
