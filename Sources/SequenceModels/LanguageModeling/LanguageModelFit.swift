@@ -19,25 +19,18 @@ struct LanguageModelFit {
     /// - Parameters:
     ///   - network: whose state the checkpoints hold.
     ///   - corpus: tokens to train and to validate on.
-    ///   - folder: gets the checkpoints, below `checkpoints`; nil keeps nothing.
-    ///   - resume: continue from the newest checkpoint of the folder.
-    ///   - sink: receives the metrics.
-    ///   - progress: how progress is shown.
+    ///   - outlet: where checkpoints and metrics go, and whether an earlier run goes on.
     func run(
-        _ network: some CausalLanguageModel, _ corpus: LanguageModelTraining.Corpus, folder: URL?, resume: Bool, sink: any MetricSink,
-        progress: ProgressStyle
+        _ network: some CausalLanguageModel, _ corpus: LanguageModelTraining.Corpus, _ outlet: TrainingOutlet
     ) throws -> (result: TrainingResult, score: LanguageModelScore) {
         let source: TextWindows = TextWindows(corpus.training, context: context, rows: rows, seed: trainer.seed)
         let held: TextWindows = corpus.held(context: context, rows: rows)
-        let loop: Trainer<TextWindows> = try Trainer(
-            model: network, optimizer: try AdamW(groups: .stateSpace(network), configuration: optimizer), source: source,
-            configuration: trainer, folder: folder?.appendingPathComponent("checkpoints", isDirectory: true), description: description,
-            sink: sink, progress: progress,
+        let result: TrainingResult = try outlet.train(
+            network, with: try AdamW(groups: .stateSpace(network), configuration: optimizer), on: source, trainer, description: description,
             validation: {
                 let score: LanguageModelScore = network.score(held, charactersPerToken: corpus.charactersPerToken)
                 return ["loss": score.loss, "bits_per_character": score.bitsPerCharacter]
             }, loss: { network.loss($0) })
-        let result: TrainingResult = try loop.run(resume: resume)
         return (result, network.score(held, charactersPerToken: corpus.charactersPerToken))
     }
 }
