@@ -11,7 +11,7 @@ struct LinnetProcess {
     static let executable: URL = URL(fileURLWithPath: CommandLine.arguments[0]).deletingLastPathComponent().appendingPathComponent("linnet")
 
     /// Starts the program in a folder, with its run record there.
-    init(_ arguments: [String], in folder: URL) throws {
+    init(_ arguments: [String], in folder: URL, environment changes: [String: String] = [:]) throws {
         let name: String = UUID().uuidString
         output = folder.appendingPathComponent("\(name).out")
         errors = folder.appendingPathComponent("\(name).err")
@@ -24,7 +24,7 @@ struct LinnetProcess {
         environment["LINNET_PAPERS"] = folder.appendingPathComponent("papers.db").path
         environment["LINNET_DATA"] = TestPaths.data.path
         environment["OMP_NUM_THREADS"] = "1"
-        process.environment = environment
+        process.environment = environment.merging(changes) { $1 }
         process.standardOutput = try FileHandle(forWritingTo: output)
         process.standardError = try FileHandle(forWritingTo: errors)
         try process.run()

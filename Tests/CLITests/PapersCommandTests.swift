@@ -46,6 +46,41 @@ import Testing
         }
     }
 
+    @Test(.enabled(if: FakeArXiv.isAvailable, "\(FakeArXiv.missing)")) func importFromArXiv() throws {
+        try TestPaths.withTemporaryFolder { folder in
+            let server: FakeArXiv = try FakeArXiv()
+            let first: LinnetResult = try papers(
+                "import", "--fetch", "delta rule", "--most", "5", "--arxiv-address", server.address, in: folder)
+            #expect(first.status == 0 && first.output == "arXiv: 5 added, 0 merged, 0 skipped\n", "\(first.output)\(first.errors)")
+            #expect(try papers("export", "--source", "arxiv", in: folder).output.contains("https://arxiv.org/abs/2501.00003"))
+            let refused: LinnetResult = try papers("import", "--fetch", "closed", "--arxiv-address", server.address, in: folder)
+            #expect(refused.status == 2 && refused.complaint == "127.0.0.1 answered with status 403; try again later", "\(refused.errors)")
+        }
+    }
+
+    /// A browser is not there, and then is.
+    @Test func open() throws {
+        try TestPaths.withTemporaryFolder { folder in
+            let command: [String] = ["papers", "open", "gla", "--json", "--db", "papers.db"]
+            let none: LinnetResult = try LinnetProcess(command, in: folder, environment: ["PATH": folder.path]).finish()
+            let address: String = "https://arxiv.org/abs/2312.06635"
+            let page: [String: Any]? = try json(none) as? [String: Any]
+            #expect(page?["address"] as? String == address && page?["isOpened"] as? Bool == false, "\(none.output)\(none.errors)")
+            for name in ["xdg-open", "open"] {
+                let program: URL = folder.appendingPathComponent(name)
+                try Data("#!/bin/sh\necho \"$1\" > opened\n".utf8).write(to: program)
+                try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: program.path)
+            }
+            let opened: LinnetResult = try LinnetProcess(
+                ["papers", "open", "gla", "--db", "papers.db"], in: folder, environment: ["PATH": folder.path]
+            ).finish()
+            #expect(opened.status == 0 && opened.output == address + "\n", "\(opened.errors)")
+            #expect(try String(contentsOf: folder.appendingPathComponent("opened"), encoding: .utf8) == address + "\n")
+            #expect(try papers("add", "--title", "Without one", in: folder).status == 0)
+            #expect(try papers("open", "without-one", in: folder).complaint?.contains("no arXiv identifier") == true)
+        }
+    }
+
     @Test func evaluation() throws {
         try TestPaths.withTemporaryFolder { folder in
             let result: LinnetResult = try papers("eval", in: folder)
@@ -56,6 +91,9 @@ import Testing
     @Test(arguments: [
         (["show", "glaa"], "near are gla"), (["search", "yaer:2023"], "there is no field 'yaer'"), (["search", "\"open"], "no second one"),
         (["search", "a", "--limit", "0"], "--limit"), (["import", "missing.bib"], "No such file"),
+        (["import"], "or --fetch QUERY"), (["import", "--fetch", "a", "--offline"], "--offline forbids --fetch"),
+        (["import", "--fetch", "\"a"], "no second one"), (["import", "--fetch", "a", "--most", "0"], "0 papers; 1 to 2000"),
+        (["import", "--fetch", "a", "--arxiv-address", "ftp://x"], "no http or https address"),
         (["import", "bad.bib"], "bad.bib, line 2"),
         (["edit", "gla", "--year", "2020"], "Linnet's own cards"), (["edit", "gla"], "give what is to be changed"),
         (["search", "x", "--encoder", "nowhere"], "nowhere"), (["add", "--title", "x", "--arxiv", "none"], "no arXiv identifier"),
@@ -71,7 +109,8 @@ import Testing
     @Test func everyCommandHasExamples() throws {
         try TestPaths.withTemporaryFolder { folder in
             for command in [
-                "list", "show", "search", "similar", "trending", "import", "export", "add", "edit", "note", "upvote", "encode", "eval",
+                "list", "show", "open", "search", "similar", "trending", "import", "export", "add", "edit", "note", "upvote", "encode",
+                "eval",
                 "doctor",
             ] {
                 let help: LinnetResult = try LinnetProcess(["papers", command, "--help"], in: folder).finish()

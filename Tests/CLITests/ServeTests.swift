@@ -1,5 +1,6 @@
 import Foundation
 import SequenceModels
+import Serving
 import TestSupport
 import Testing
 import Training
@@ -173,6 +174,25 @@ import Training
                 "generate", "--model", "tiny", "--serve", "--port", String(port), in: server.folder)
             #expect(second.status == 2)
             #expect(second.complaint?.contains("cannot listen at 127.0.0.1:\(port)") == true, "\(second.errors)")
+        }
+    }
+
+    /// The template that comes with the model is taken, and one that cannot be read stops the server.
+    @Test func templatesOfTheModel() throws {
+        try serving([]) { server in
+            let file: URL = server.folder.appendingPathComponent("tiny/tokenizer_config.json")
+            let fields: [String: Any] = [
+                "chat_template": [["name": "default", "template": "{% for m in messages %}{{ m.content }}{{ eos_token }}{% endfor %}"]],
+                "eos_token": ["content": "</s>"],
+            ]
+            try JSONSerialization.data(withJSONObject: fields).write(to: file)
+            let folder: URL = server.folder.appendingPathComponent("tiny")
+            let template: ChatTemplate = try #require(try ChatTemplate.ofModel(in: folder))
+            #expect(try template.prompt([ChatMessage(role: "user", content: "a")]) == "a</s>" && template.stop == ["</s>"])
+            try Data(#"{"chat_template": "{% include 'other' %}"}"#.utf8).write(to: file)
+            let refused: LinnetResult = try LinnetProcess.run("generate", "--model", "tiny", "--serve", "--port", "0", in: server.folder)
+            #expect(refused.status == 2 && refused.complaint?.contains("the statement 'include' is not known") == true, "\(refused.errors)")
+            #expect(refused.complaint?.contains("tokenizer_config.json") == true)
         }
     }
 

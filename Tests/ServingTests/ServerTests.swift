@@ -190,12 +190,36 @@ import Torch
         let template: ChatTemplate = try ChatTemplate("<|im_start|>{role}\n{content}<|im_end|>\n")
         let prompt: String =
             "<|im_start|>user\nHi {role}<|im_end|>\n<|im_start|>assistant\nYes?<|im_end|>\n<|im_start|>assistant\n"
-        #expect(template.prompt(messages) == prompt)
+        #expect(try template.prompt(messages) == prompt)
         #expect(template.stop == ["<|im_end|>"])
         #expect(ChatTemplate.plain.stop == ["\n\nuser:\n"])
         for wrong in ["{content}", "{role}", "{content}{role}", "{role}{content}{content}", "{role} {role}{content}", ""] {
             #expect(throws: ConfigurationError.self) { try ChatTemplate(wrong) }
         }
+    }
+
+    @Test func aChatByATemplateInJinja() async throws {
+        let template: ChatTemplate = try ChatTemplate(
+            jinja: """
+                {{ bos_token }}{% for m in messages %}
+                {%- if m.role == 'system' %}{{ raise_exception('no ' + m.role) }}{% endif %}
+                {{ m.role }}: {{ m.content | trim }}
+                {% endfor %}{% if add_generation_prompt %}assistant:{% endif %}
+                """, specialTokens: ChatTemplate.SpecialTokens(beginning: "go ", end: "."))
+        #expect(template.stop == ["."])
+        let expected: String = try alone("go user: hello\nassistant:", limit: 9)
+        let configuration: ServerConfiguration = try ServerConfiguration(modelName: "tiny", port: 0, chatTemplate: template)
+        let engine: GenerationEngine = try TinyModel.engine()
+        try await CompletionServer(engine, configuration: configuration).application().test(.live) { client in
+            let client: Client = Client(client: client)
+            let reply: Reply = try await client.chat(
+                #"{"messages": [{"role": "user", "content": " hello "}], "max_tokens": 9, "temperature": 0}"#)
+            #expect(expected.hasPrefix(try #require(reply.text("choices.0.message.content"))))
+            #expect(reply.number("usage.prompt_tokens") == 25)
+            let refused: Reply = try await client.chat(#"{"messages": [{"role": "system", "content": "a"}]}"#)
+            #expect(refused.status == 400 && refused.text("error.message")?.contains("refuses the messages: no system") == true)
+        }
+        await engine.shutDown(grace: .zero)
     }
 
     // MARK: The other routes

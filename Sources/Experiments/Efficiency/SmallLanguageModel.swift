@@ -73,9 +73,7 @@ struct SmallLanguageModel: Codable {
 
     /// The name holds a hash of the recipe: another recipe is another file.
     func cacheFile(seed: UInt64) throws -> URL {
-        let encoder: JSONEncoder = JSONEncoder()
-        encoder.outputFormatting = .sortedKeys
-        let hash: String = SHA256.digest(Array(try encoder.encode(self)))
+        let hash: String = SHA256.digest(Array(try sortedJSON().utf8))
         return Self.cacheFolder.appendingPathComponent("base-models/\(hash.prefix(16))-\(seed).safetensors")
     }
 }

@@ -42,7 +42,7 @@ public actor DigestService {
         self.pause = pause
         self.afterStep = afterStep
         key = try VoterKey.load(beside: store.path)
-        limiter = RequestLimiter(perClient: settings.requestsPerClient, inAll: settings.requestsInAll)
+        limiter = RequestLimiter(perClient: settings.requestsPerClient, inAll: settings.requestsInAll, seconds: 3600)
     }
 
     /// Asks for a subscription. A confirmation goes to the address, unless it is subscribed already or was written to within the last hour
@@ -60,7 +60,7 @@ public actor DigestService {
     ) async throws {
         let request: SubscriptionRequest = SubscriptionRequest(
             address: try MailAddress(email), topics: topics, query: try checked(query), frequency: frequency)
-        try limiter.admit(client, at: store.now())
+        if let wait = limiter.admit(client, at: store.now()) { throw DigestError.tooManyRequests(wait: Int(wait.rounded(.up))) }
         let token: String = DigestTokens.confirmation()
         let time: Date = store.now()
         let (key, hours): (VoterKey, Double) = (key, settings.confirmationHours)

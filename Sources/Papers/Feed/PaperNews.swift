@@ -85,7 +85,7 @@ extension Paper {
     }
 
     /// The paper's page at arXiv.
-    var arxivAddress: String? {
+    package var arxivAddress: String? {
         arxivID.map { id in
             "https://arxiv.org/abs/"
                 + id.split(separator: "/", omittingEmptySubsequences: false).map { PaperSite.encoded(String($0)) }.joined(separator: "/")

@@ -29,25 +29,17 @@ public struct ClassifierTraining: Codable, Sendable {
     ///   - loss: of sequences and labels; nil is the cross-entropy of `forward`'s logits.
     ///   - groups: how the parameters are trained; nil trains all alike.
     ///   - description: the network's configuration as JSON, which a checkpoint of another network is told apart by.
-    ///   - folder: gets the checkpoints; nil keeps none.
-    ///   - resume: continue from the newest checkpoint.
-    ///   - sink: receives the metrics.
-    ///   - progress: how progress is shown.
+    ///   - outlet: where checkpoints and metrics go, and whether an earlier run goes on.
     @discardableResult
     public func run(
         _ network: Module, forward: @escaping (Tensor) -> Tensor, train: SequenceDataset, test: SequenceDataset?,
         loss: ((_ inputs: Tensor, _ labels: Tensor) -> Tensor)? = nil, groups: [ParameterGroup]? = nil, description: String = "{}",
-        folder: URL? = nil, resume: Bool = false, sink: any MetricSink = MetricFanOut([]), progress: ProgressStyle = .automatic()
+        outlet: TrainingOutlet = TrainingOutlet()
     ) throws -> TrainingResult {
-        let encoder: JSONEncoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys]
-        let settings: String = String(decoding: try encoder.encode(self), as: UTF8.self)
-        let loop: Trainer<ShuffledExamples> = try Trainer(
-            model: network,
-            optimizer: try optimizer.makeOptimizer(groups: groups ?? .stateSpace(network)),
-            source: ShuffledExamples(train, rows: rows, seed: trainer.seed), configuration: trainer,
-            folder: folder?.appendingPathComponent("checkpoints", isDirectory: true),
-            description: #"{"network":\#(description),"training":\#(settings)}"#, sink: sink, progress: progress,
+        try outlet.train(
+            network, with: try optimizer.makeOptimizer(groups: groups ?? .stateSpace(network)),
+            on: ShuffledExamples(train, rows: rows, seed: trainer.seed), trainer,
+            description: #"{"network":\#(description),"training":\#(try sortedJSON())}"#,
             validation: test.map { test in
                 {
                     let score: ClassifierScore = ClassifierScore(test, rows: rows, forward: forward)
@@ -58,7 +50,6 @@ public struct ClassifierTraining: Codable, Sendable {
                 let (inputs, labels) = batch.tensors()
                 return (loss?(inputs, labels) ?? crossEntropy(forward(inputs), labels)).adding(network.takeAuxiliaryLoss())
             })
-        return try loop.run(resume: resume)
     }
 }
 

@@ -33,14 +33,10 @@ public struct DiffusionTraining: Codable, Sendable {
     ///   - train: images to train on.
     ///   - held: images and noise to validate on; nil validates never.
     ///   - teacher: with its averaged weights; needed for inheritance and distillation. It is put into evaluation mode.
-    ///   - folder: gets the checkpoints, below `checkpoints`; nil keeps nothing.
-    ///   - resume: continue from the newest checkpoint of the folder.
-    ///   - sink: receives the metrics.
-    ///   - progress: how progress is shown.
+    ///   - outlet: where checkpoints and metrics go, and whether an earlier run goes on.
     /// - Throws: `ConfigurationError` without a teacher where one is needed, or with one of another shape; and what the trainer throws.
     public func run(
-        train: SequenceDataset, held: NoiseBenchmark?, teacher: DiT? = nil, folder: URL? = nil, resume: Bool = false,
-        sink: any MetricSink = MetricFanOut([]), progress: ProgressStyle = .automatic()
+        train: SequenceDataset, held: NoiseBenchmark?, teacher: DiT? = nil, outlet: TrainingOutlet = TrainingOutlet()
     ) throws -> (model: DiT, result: TrainingResult) {
         guard rows > 0, rows <= train.count else {
             throw ConfigurationError("rows is \(rows); it has to lie in 1 ... \(train.count), the number of images")
@@ -48,17 +44,12 @@ public struct DiffusionTraining: Codable, Sendable {
         let student: DiT = try makeStudent(teacher)
         let diffusion: GaussianDiffusion = GaussianDiffusion(steps: model.diffusionSteps)
         let parameters: [(name: String, tensor: Tensor)] = student.namedParameters()
-        let encoder: JSONEncoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys]
-        let loop: Trainer<NoisedImages> = try Trainer(
-            model: student,
-            optimizer: try AdamW(parameters: parameters.map(\.tensor), names: parameters.map(\.name), configuration: optimizer),
-            source: NoisedImages(train, rows: rows, seed: trainer.seed), configuration: trainer,
-            folder: folder?.appendingPathComponent("checkpoints", isDirectory: true),
-            description: String(decoding: try encoder.encode(self), as: UTF8.self), sink: sink, progress: progress,
+        let result: TrainingResult = try outlet.train(
+            student, with: try AdamW(parameters: parameters.map(\.tensor), names: parameters.map(\.name), configuration: optimizer),
+            on: NoisedImages(train, rows: rows, seed: trainer.seed), trainer, description: try sortedJSON(),
             validation: held.map { held in { ["loss": held.noiseError(of: student)] } },
             loss: { loss($0, student: student, teacher: teacher, diffusion: diffusion) })
-        return (student, try loop.run(resume: resume))
+        return (student, result)
     }
 
     /// The model as it starts: drawn from the trainer's seed, with what it inherits.

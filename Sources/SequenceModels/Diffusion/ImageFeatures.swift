@@ -63,7 +63,7 @@ public final class ImageFeatures: Module {
         let forward: (Tensor) -> Tensor = { pixels in
             network(pixels.mT.reshaped(pixels.dim(0), pixels.dim(2), side, side))
         }
-        try training.run(network, forward: forward, train: train, test: nil, progress: progress)
+        try training.run(network, forward: forward, train: train, test: nil, outlet: TrainingOutlet(progress: progress))
         return (network, ClassifierScore(test, rows: 250, forward: forward).accuracy)
     }
 }

@@ -23,27 +23,19 @@ public struct ForecastTraining: Codable, Sendable {
     ///   - train: windows to train on; at least as many as a batch holds, or this traps.
     ///   - validation: windows to validate on; nil validates never.
     ///   - description: the forecaster's configuration as JSON, which a checkpoint of another one is told apart by.
-    ///   - folder: gets the checkpoints, below `checkpoints`; nil keeps none.
-    ///   - resume: continue from the newest checkpoint.
-    ///   - sink: receives the metrics.
-    ///   - progress: how progress is shown.
+    ///   - outlet: where checkpoints and metrics go, and whether an earlier run goes on.
     ///   - loss: in place of the forecaster's own.
     @discardableResult
     public func run(
         _ forecaster: any Forecaster, train: ForecastWindows, validation: ForecastWindows? = nil, description: String = "{}",
-        folder: URL? = nil, resume: Bool = false, sink: any MetricSink = MetricFanOut([]), progress: ProgressStyle = .automatic(),
-        loss: ((ForecastInput, Tensor) -> Tensor)? = nil
+        outlet: TrainingOutlet = TrainingOutlet(), loss: ((ForecastInput, Tensor) -> Tensor)? = nil
     ) throws -> TrainingResult {
         forecaster.prepare(for: train.data)
         guard !forecaster.trainableParameters().isEmpty else { return TrainingResult() }
-        let encoder: JSONEncoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys]
-        let settings: String = String(decoding: try encoder.encode(self), as: UTF8.self)
-        let loop: Trainer<ShuffledWindows> = try Trainer(
-            model: forecaster, optimizer: try AdamW(groups: .stateSpace(forecaster), configuration: optimizer),
-            source: ShuffledWindows(train, rows: rows, seed: trainer.seed), configuration: trainer,
-            folder: folder?.appendingPathComponent("checkpoints", isDirectory: true),
-            description: #"{"forecaster":\#(description),"training":\#(settings)}"#, sink: sink, progress: progress,
+        return try outlet.train(
+            forecaster, with: try AdamW(groups: .stateSpace(forecaster), configuration: optimizer),
+            on: ShuffledWindows(train, rows: rows, seed: trainer.seed), trainer,
+            description: #"{"forecaster":\#(description),"training":\#(try sortedJSON())}"#,
             validation: validation.map { windows in
                 {
                     let score: ForecastScore = forecaster.score(windows)
@@ -54,6 +46,5 @@ public struct ForecastTraining: Codable, Sendable {
                 let (input, target) = batch.tensors()
                 return loss.map { $0(input, target) } ?? forecaster.loss(input, target: target)
             })
-        return try loop.run(resume: resume)
     }
 }

@@ -39,28 +39,15 @@ public struct LanguageModelTraining: Codable, Sendable {
     /// Builds the model from the trainer's seed and trains it.
     /// - Parameters:
     ///   - corpus: tokens to train and to validate on.
-    ///   - folder: gets the checkpoints, below `checkpoints`; nil keeps nothing.
-    ///   - resume: continue from the newest checkpoint of the folder.
-    ///   - sink: receives the metrics.
-    ///   - progress: how progress is shown.
-    ///   - group: the ranks among which each batch is divided; ranks other than the first read checkpoints and write none.
-    ///   - exchange: averages the gradients in place of a plain all-reduce.
-    ///   - shardsState: keep the optimizer's state spread over the ranks.
+    ///   - outlet: where checkpoints and metrics go, whether an earlier run goes on, and the ranks among which each batch is divided.
     public func run(
-        _ corpus: Corpus, folder: URL? = nil, resume: Bool = false, sink: any MetricSink = MetricFanOut([]),
-        progress: ProgressStyle = .automatic(), group: ProcessGroup = .single, exchange: (any GradientExchange)? = nil,
-        shardsState: Bool = false
+        _ corpus: Corpus, outlet: TrainingOutlet = TrainingOutlet()
     ) throws -> (model: LanguageModel, result: TrainingResult, score: LanguageModelScore) {
         seedEverything(trainer.seed)
         let network: LanguageModel = try LanguageModel(model)
-        let encoder: JSONEncoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys]
         let fit: LanguageModelFit = LanguageModelFit(
-            optimizer: optimizer, trainer: trainer, context: context, rows: rows,
-            description: String(decoding: try encoder.encode(self), as: UTF8.self))
-        let (result, score) = try fit.run(
-            network, corpus, folder: folder, resume: resume, sink: sink, progress: progress, group: group, exchange: exchange,
-            shardsState: shardsState)
+            optimizer: optimizer, trainer: trainer, context: context, rows: rows, description: try sortedJSON())
+        let (result, score) = try fit.run(network, corpus, outlet)
         return (network, result, score)
     }
 }

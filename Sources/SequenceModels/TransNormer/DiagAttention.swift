@@ -4,23 +4,16 @@ import Torch
 /// Attention inside blocks of w steps, the early layers of ``TransNormer``; see ``diagonalAttention(q:k:v:block:activation:scale:)``.
 ///
 /// With `relu` the output is normalised as ``NormAttention``'s is (T1), with `softmax` it is not (T2). The state holds keys and values of the block
-/// that is being filled and is cleared where a block ends, so it has one size. Names in checkpoints: `q_proj`, `k_proj`, `v_proj`, `o_proj`,
-/// all with a bias, and `lrpe`.
+/// that is being filled and is cleared where a block ends, so it has one size. Names in checkpoints are those of
+/// ``ProjectedAttention``.
 ///
 /// Source: Qin et al., 2022, *The Devil in Linear Transformer*, section 4.2; positions as in the authors' code.
-public final class DiagAttention: Module, SequenceMixer, AttentionWeighting {
-    @ModuleInfo(key: "q_proj") public var queryProjection: any LinearMap
-    @ModuleInfo(key: "k_proj") public var keyProjection: any LinearMap
-    @ModuleInfo(key: "v_proj") public var valueProjection: any LinearMap
-    @ModuleInfo(key: "o_proj") public var outputProjection: any LinearMap
-    @ModuleInfo(key: "lrpe") public var position: LRPE?
-    public let heads: Int
+public final class DiagAttention: ProjectedAttention, SequenceMixer, AttentionWeighting {
     /// Steps in a block, w.
     public let block: Int
     public let activation: BlockActivation
 
     public var isCausal: Bool { true }
-    public var stepUsesPosition: Bool { position != nil }
 
     /// Projections start as N(0, 0.02²) with biases 0. Traps unless the channels divide into the heads.
     /// - Parameters:
@@ -34,21 +27,11 @@ public final class DiagAttention: Module, SequenceMixer, AttentionWeighting {
         dimensions: Int, heads: Int, block: Int = 64, activation: BlockActivation = .relu, position: LRPE? = nil,
         generator: RandomGenerator? = nil
     ) {
-        precondition(heads > 0 && dimensions % heads == 0, "DiagAttention: \(dimensions) channels do not divide into \(heads) heads")
         precondition(block > 0, "DiagAttention: a block needs at least one step, not \(block)")
-        self.heads = heads
         self.block = block
         self.activation = activation
-        super.init()
-        queryProjection = Linear(dimensions, dimensions)
-        keyProjection = Linear(dimensions, dimensions)
-        valueProjection = Linear(dimensions, dimensions)
-        outputProjection = Linear(dimensions, dimensions)
-        self.position = position
-        initializeNormal(generator: generator)
+        super.init(dimensions: dimensions, heads: heads, position: position, generator: generator)
     }
-
-    private var headDimensions: Int { queryProjection.outputDimensions / heads }
 
     /// Keys and values of the open block, `[B, w, H, K]` each, and how many of them there are, `[B]`.
     public func initialState(batch: Int, dtype: DType = .float32, device: Device = .default) -> MixerState {
@@ -59,8 +42,8 @@ public final class DiagAttention: Module, SequenceMixer, AttentionWeighting {
     public func callAsFunction(_ x: Tensor, mask: Tensor?, state: inout MixerState?, mode: MixerMode?) -> Tensor {
         let offset: Int = state?.offset ?? 0
         let projected: QueryKeyValue = QueryKeyValue(
-            query: placed(queryProjection(x), from: offset), key: placed(keyProjection(x), from: offset),
-            value: valueProjection(x).splitHeads(heads))
+            query: placed(queryProjection(x).splitHeads(heads), from: offset),
+            key: placed(keyProjection(x).splitHeads(heads), from: offset), value: valueProjection(x).splitHeads(heads))
         let recurrent: Bool = MixerMode.chunk(for: mode, length: x.dim(1)) == nil
         if state == nil, mask == nil, !recurrent { return finished(attended(projected)) }
         let before: OpenBlock = OpenBlock(state ?? initialState(batch: x.dim(0), dtype: x.dtype, device: x.device))
@@ -72,11 +55,6 @@ public final class DiagAttention: Module, SequenceMixer, AttentionWeighting {
             state = next.handedOver()
         }
         return finished(output)
-    }
-
-    private func placed(_ x: Tensor, from offset: Int) -> Tensor {
-        let heads: Tensor = x.splitHeads(heads)
-        return position.map { $0(heads, offset: offset) } ?? heads
     }
 
     private func finished(_ output: Tensor) -> Tensor {
@@ -124,8 +102,8 @@ public final class DiagAttention: Module, SequenceMixer, AttentionWeighting {
         let step: Tensor = .arange(x.dim(1), device: x.device)
         let (row, blocks): (Tensor, Tensor) = (step.expandedDimensions(axis: 1), step.floorDivided(by: block))
         let visible: Tensor = (row .>= step) .&& (blocks.expandedDimensions(axis: 1) .== blocks)
-        let q: Tensor = placed(queryProjection(x), from: 0) / Double(headDimensions).squareRoot()
-        return activation(pairwiseScores(q, placed(keyProjection(x), from: 0)), visible: visible)
+        let q: Tensor = placed(queryProjection(x).splitHeads(heads), from: 0) / Double(headDimensions).squareRoot()
+        return activation(pairwiseScores(q, placed(keyProjection(x).splitHeads(heads), from: 0)), visible: visible)
     }
 
     public func stateBytes(batch: Int, length: Int) -> Int {

@@ -4,20 +4,12 @@ import Torch
 /// Linear attention whose output is normalised instead of divided by the sum of its weights: `W_o norm(Q (Kᵀ V))` with
 /// `q = φ(W_q x)`, `k = φ(W_k x)`, no factor on the queries and ``SimpleRMSNorm`` over all heads together. The late layers of ``TransNormer``.
 ///
-/// Weights may be negative, as with φ = ELU, since nothing divides by their sum. Names in checkpoints: `q_proj`, `k_proj`, `v_proj`, `o_proj`,
-/// all with a bias, and `lrpe`.
+/// Weights may be negative, as with φ = ELU, since nothing divides by their sum. Names in checkpoints are those of ``ProjectedAttention``.
 ///
 /// Source: Qin et al., 2022, *The Devil in Linear Transformer*, section 4.1.
-public final class NormAttention: Module, SequenceMixer, AttentionWeighting {
-    @ModuleInfo(key: "q_proj") public var queryProjection: any LinearMap
-    @ModuleInfo(key: "k_proj") public var keyProjection: any LinearMap
-    @ModuleInfo(key: "v_proj") public var valueProjection: any LinearMap
-    @ModuleInfo(key: "o_proj") public var outputProjection: any LinearMap
-    @ModuleInfo(key: "lrpe") public var position: LRPE?
-    public let heads: Int
+public final class NormAttention: ProjectedAttention, SequenceMixer, AttentionWeighting {
     public let featureMap: Activation
     public let isCausal: Bool
-    public var stepUsesPosition: Bool { position != nil }
 
     /// Projections start as N(0, 0.02²) with biases 0. Traps unless the channels divide into the heads.
     /// - Parameters:
@@ -31,20 +23,10 @@ public final class NormAttention: Module, SequenceMixer, AttentionWeighting {
         dimensions: Int, heads: Int, featureMap: Activation = .elu, position: LRPE? = nil, causal: Bool = true,
         generator: RandomGenerator? = nil
     ) {
-        precondition(heads > 0 && dimensions % heads == 0, "NormAttention: \(dimensions) channels do not divide into \(heads) heads")
-        self.heads = heads
         self.featureMap = featureMap
         isCausal = causal
-        super.init()
-        queryProjection = Linear(dimensions, dimensions)
-        keyProjection = Linear(dimensions, dimensions)
-        valueProjection = Linear(dimensions, dimensions)
-        outputProjection = Linear(dimensions, dimensions)
-        self.position = position
-        initializeNormal(generator: generator)
+        super.init(dimensions: dimensions, heads: heads, position: position, generator: generator)
     }
-
-    private var headDimensions: Int { queryProjection.outputDimensions / heads }
 
     public func initialState(batch: Int, dtype: DType = .float32, device: Device = .default) -> MixerState {
         guard isCausal else { return MixerState() }
@@ -63,10 +45,7 @@ public final class NormAttention: Module, SequenceMixer, AttentionWeighting {
     }
 
     /// `[B, T, D]` through φ and the positions, in heads.
-    private func features(_ x: Tensor, from offset: Int) -> Tensor {
-        let heads: Tensor = featureMap(x).splitHeads(heads)
-        return position.map { $0(heads, offset: offset) } ?? heads
-    }
+    private func features(_ x: Tensor, from offset: Int) -> Tensor { placed(featureMap(x).splitHeads(heads), from: offset) }
 
     private func normalized(_ output: Tensor) -> Tensor { outputProjection(output.joinedHeads().simpleRMSNormalized()) }
 

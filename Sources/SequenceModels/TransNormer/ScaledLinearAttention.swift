@@ -5,21 +5,14 @@ import Torch
 ///
 /// `o_i = Σ_{j ≤ i} q_i·k_j v_j / Σ_{j ≤ i} q_i·k_j` with `q = 1 + elu(W_q x)`, `k = 1 + elu(W_k x)`. With positions (``LRPE``) they are turned in the
 /// numerator alone, as turned features are not positive and a sum of their products may vanish (Su et al., 2021, equation 19). Names in
-/// checkpoints: `q_proj`, `k_proj`, `v_proj`, `o_proj`, all with a bias, and `lrpe`.
+/// checkpoints are those of ``ProjectedAttention``.
 ///
 /// Source: Katharopoulos et al., 2020, *Transformers are RNNs*.
-public final class ScaledLinearAttention: Module, SequenceMixer, AttentionWeighting {
-    @ModuleInfo(key: "q_proj") public var queryProjection: any LinearMap
-    @ModuleInfo(key: "k_proj") public var keyProjection: any LinearMap
-    @ModuleInfo(key: "v_proj") public var valueProjection: any LinearMap
-    @ModuleInfo(key: "o_proj") public var outputProjection: any LinearMap
-    @ModuleInfo(key: "lrpe") public var position: LRPE?
-    public let heads: Int
+public final class ScaledLinearAttention: ProjectedAttention, SequenceMixer, AttentionWeighting {
     /// Added to the denominator.
     public let epsilon: Double
 
     public var isCausal: Bool { true }
-    public var stepUsesPosition: Bool { position != nil }
 
     /// Projections start as N(0, 0.02²) with biases 0. Traps unless the channels divide into the heads.
     /// - Parameters:
@@ -31,20 +24,9 @@ public final class ScaledLinearAttention: Module, SequenceMixer, AttentionWeight
     public init(
         dimensions: Int, heads: Int, position: LRPE? = nil, epsilon: Double = 1e-10, generator: RandomGenerator? = nil
     ) {
-        precondition(
-            heads > 0 && dimensions % heads == 0, "ScaledLinearAttention: \(dimensions) channels do not divide into \(heads) heads")
-        self.heads = heads
         self.epsilon = epsilon
-        super.init()
-        queryProjection = Linear(dimensions, dimensions)
-        keyProjection = Linear(dimensions, dimensions)
-        valueProjection = Linear(dimensions, dimensions)
-        outputProjection = Linear(dimensions, dimensions)
-        self.position = position
-        initializeNormal(generator: generator)
+        super.init(dimensions: dimensions, heads: heads, position: position, generator: generator)
     }
-
-    private var headDimensions: Int { queryProjection.outputDimensions / heads }
 
     /// S, and the sum of the keys z `[B, H, K]`.
     public func initialState(batch: Int, dtype: DType = .float32, device: Device = .default) -> MixerState {
@@ -76,8 +58,6 @@ public final class ScaledLinearAttention: Module, SequenceMixer, AttentionWeight
     }
 
     private func features(_ x: Tensor) -> Tensor { Activation.eluPlusOne(x).splitHeads(heads) }
-
-    private func placed(_ x: Tensor, from offset: Int) -> Tensor { position.map { $0(x, offset: offset) } ?? x }
 
     /// Sums to 1 over j without positions.
     public func attentionWeights(_ x: Tensor) -> Tensor {

@@ -33,17 +33,10 @@ public struct BertConfiguration: Sendable, Equatable {
 
     /// - Throws: `ConfigurationError` naming the first setting that is out of its range, by its name in `config.json`.
     public func validate() throws {
-        try TransformerLimits.check([
-            ("vocab_size", vocabularySize, TransformerLimits.vocabulary), ("hidden_size", dimensions, TransformerLimits.width),
-            ("intermediate_size", hiddenDimensions, TransformerLimits.width), ("num_hidden_layers", layers, TransformerLimits.layers),
-            ("num_attention_heads", heads, TransformerLimits.heads),
-            ("max_position_embeddings", maximumContext, TransformerLimits.vocabulary),
-            ("type_vocab_size", segments, TransformerLimits.vocabulary),
-        ])
+        try checkFields()
         if dimensions % heads != 0 {
             throw ConfigurationError("hidden_size is \(dimensions); num_attention_heads, \(heads), has to divide it")
         }
-        if !(normEpsilon > 0 && normEpsilon.isFinite) { throw ConfigurationError("layer_norm_eps is \(normEpsilon); it has to be above 0") }
     }
 
     /// Elements of all parameters, without those of the pooler.
@@ -53,56 +46,29 @@ public struct BertConfiguration: Sendable, Equatable {
     }
 }
 
-extension BertConfiguration: Codable {
-    enum CodingKeys: String, CodingKey {
-        case vocabularySize = "vocab_size"
-        case dimensions = "hidden_size"
-        case hiddenDimensions = "intermediate_size"
-        case layers = "num_hidden_layers"
-        case heads = "num_attention_heads"
-        case maximumContext = "max_position_embeddings"
-        case segments = "type_vocab_size"
-        case activation = "hidden_act"
-        case normEpsilon = "layer_norm_eps"
-        case positionType = "position_embedding_type"
-        case isDecoder = "is_decoder"
-        case modelType = "model_type"
-        case architectures
-    }
+extension BertConfiguration: Codable, HuggingFaceConfiguration {
+    static let modelType: String = "bert"
+    static let architecture: String = "BertModel"
+    static let fields: [ConfigurationField<BertConfiguration>] = [
+        .size("vocab_size", \.vocabularySize, most: TransformerLimits.vocabulary),
+        .size("hidden_size", \.dimensions, most: TransformerLimits.width),
+        .size("intermediate_size", \.hiddenDimensions, most: TransformerLimits.width),
+        .size("num_hidden_layers", \.layers, most: TransformerLimits.layers),
+        .size("num_attention_heads", \.heads, most: TransformerLimits.heads),
+        .size("max_position_embeddings", \.maximumContext, most: TransformerLimits.vocabulary) { _ in 512 },
+        .size("type_vocab_size", \.segments, most: TransformerLimits.vocabulary) { _ in 2 },
+        .activation("hidden_act", \.activation, standard: "gelu"),
+        .positive("layer_norm_eps", \.normEpsilon, standard: 1e-12),
+        .only("position_embedding_type", "absolute"),
+        .only("is_decoder", false),
+    ]
 
     /// Fields that change nothing here are passed over; what cannot be computed is an error.
     public init(from decoder: any Decoder) throws {
-        let fields: KeyedDecodingContainer<CodingKeys> = try decoder.container(keyedBy: CodingKeys.self)
-        func integer(_ key: CodingKeys) throws -> Int { try fields.decode(Int.self, forKey: key) }
-        try self.init(
-            vocabularySize: integer(.vocabularySize), dimensions: integer(.dimensions), hiddenDimensions: integer(.hiddenDimensions),
-            layers: integer(.layers), heads: integer(.heads),
-            maximumContext: fields.decodeIfPresent(Int.self, forKey: .maximumContext) ?? 512,
-            segments: fields.decodeIfPresent(Int.self, forKey: .segments) ?? 2)
-        activation = try HuggingFaceActivation.read(fields.decodeIfPresent(String.self, forKey: .activation) ?? "gelu")
-        normEpsilon = try fields.decodeIfPresent(Double.self, forKey: .normEpsilon) ?? 1e-12
-        let positions: String = try fields.decodeIfPresent(String.self, forKey: .positionType) ?? "absolute"
-        if positions != "absolute" {
-            throw ConfigurationError("position_embedding_type is \(positions.prefix(40)); only absolute is supported")
-        }
-        if try fields.decodeIfPresent(Bool.self, forKey: .isDecoder) ?? false {
-            throw ConfigurationError("is_decoder is true; only encoders are supported")
-        }
+        try self.init(vocabularySize: 1, dimensions: 2, hiddenDimensions: 1, layers: 1, heads: 1)
+        try read(from: decoder)
         try validate()
     }
 
-    public func encode(to encoder: any Encoder) throws {
-        var fields: KeyedEncodingContainer<CodingKeys> = encoder.container(keyedBy: CodingKeys.self)
-        try fields.encode("bert", forKey: .modelType)
-        try fields.encode(["BertModel"], forKey: .architectures)
-        try fields.encode(vocabularySize, forKey: .vocabularySize)
-        try fields.encode(dimensions, forKey: .dimensions)
-        try fields.encode(hiddenDimensions, forKey: .hiddenDimensions)
-        try fields.encode(layers, forKey: .layers)
-        try fields.encode(heads, forKey: .heads)
-        try fields.encode(maximumContext, forKey: .maximumContext)
-        try fields.encode(segments, forKey: .segments)
-        try fields.encode(HuggingFaceActivation.name(of: activation), forKey: .activation)
-        try fields.encode(normEpsilon, forKey: .normEpsilon)
-    }
+    public func encode(to encoder: any Encoder) throws { try write(to: encoder) }
 }

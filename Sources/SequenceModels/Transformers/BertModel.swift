@@ -132,7 +132,8 @@ extension BertModel {
     /// - Throws: an error naming the file that is missing, broken, or does not fit, and what `reshape` throws.
     public static func load(from folder: URL, reshape: ((Module) throws -> Void)?) throws -> BertModel {
         let files: HuggingFaceFolder = HuggingFaceFolder(folder, reshape: reshape)
-        let configuration: BertConfiguration = try files.configuration(BertConfiguration.self, modelType: "bert")
+        let configuration: BertConfiguration = try files.configuration(
+            BertConfiguration.self, modelType: BertConfiguration.modelType)
         let stored: [String: Tensor] = try loadTensors(folder)
         let prefixed: Bool = stored.keys.contains { $0.hasPrefix("bert.") }
         let tensors: [String: Tensor] = Dictionary(

@@ -44,22 +44,15 @@ public struct LigerTraining: Codable, Sendable {
     /// - Parameters:
     ///   - student: without adapters yet.
     ///   - corpus: tokens to train and to validate on.
-    ///   - folder: gets the checkpoints, below `checkpoints`; nil keeps nothing.
-    ///   - resume: continue from the newest checkpoint of the folder.
-    ///   - sink: receives the metrics.
-    ///   - progress: how progress is shown.
+    ///   - outlet: where checkpoints and metrics go, and whether an earlier run goes on.
     public func run(
-        _ student: LigerLM, _ corpus: LanguageModelTraining.Corpus, folder: URL? = nil, resume: Bool = false,
-        sink: any MetricSink = MetricFanOut([]), progress: ProgressStyle = .automatic()
+        _ student: LigerLM, _ corpus: LanguageModelTraining.Corpus, outlet: TrainingOutlet = TrainingOutlet()
     ) throws -> (result: TrainingResult, score: LanguageModelScore) {
         seedEverything(trainer.seed)
         if let lora { Self.adapt(student, lora) }
-        let encoder: JSONEncoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys]
         let fit: LanguageModelFit = LanguageModelFit(
-            optimizer: optimizer, trainer: trainer, context: context, rows: rows,
-            description: String(decoding: try encoder.encode(self), as: UTF8.self))
-        return try fit.run(student, corpus, folder: folder, resume: resume, sink: sink, progress: progress)
+            optimizer: optimizer, trainer: trainer, context: context, rows: rows, description: try sortedJSON())
+        return try fit.run(student, corpus, outlet)
     }
 }
 

@@ -45,19 +45,11 @@ public struct LlamaConfiguration: Sendable, Equatable {
 
     /// - Throws: `ConfigurationError` naming the first setting that is out of its range, by its name in `config.json`.
     public func validate() throws {
-        try TransformerLimits.check([
-            ("vocab_size", vocabularySize, TransformerLimits.vocabulary), ("hidden_size", dimensions, TransformerLimits.width),
-            ("intermediate_size", hiddenDimensions, TransformerLimits.width), ("num_hidden_layers", layers, TransformerLimits.layers),
-            ("num_attention_heads", heads, TransformerLimits.heads), ("num_key_value_heads", keyValueHeads, TransformerLimits.heads),
-            ("head_dim", headDimensions, TransformerLimits.heads), ("max_position_embeddings", maximumContext, .max),
-        ])
+        try checkFields()
         if heads % keyValueHeads != 0 {
             throw ConfigurationError("num_attention_heads is \(heads); num_key_value_heads, \(keyValueHeads), has to divide it")
         }
         if headDimensions % 2 != 0 { throw ConfigurationError("head_dim is \(headDimensions); rotary embedding needs an even number") }
-        for (name, value) in [("rms_norm_eps", normEpsilon), ("rope_theta", rotaryTheta)] where !(value > 0 && value.isFinite) {
-            throw ConfigurationError("\(name) is \(value); it has to be above 0")
-        }
     }
 
     /// Elements of all parameters.
@@ -75,75 +67,46 @@ public struct LlamaConfiguration: Sendable, Equatable {
     }
 }
 
-extension LlamaConfiguration: Codable {
-    enum CodingKeys: String, CodingKey {
-        case vocabularySize = "vocab_size"
-        case dimensions = "hidden_size"
-        case hiddenDimensions = "intermediate_size"
-        case layers = "num_hidden_layers"
-        case heads = "num_attention_heads"
-        case keyValueHeads = "num_key_value_heads"
-        case headDimensions = "head_dim"
-        case activation = "hidden_act"
-        case normEpsilon = "rms_norm_eps"
-        case rotaryTheta = "rope_theta"
-        case rotaryScaling = "rope_scaling"
-        case rotaryParameters = "rope_parameters"
-        case tiedHead = "tie_word_embeddings"
-        case attentionBias = "attention_bias"
-        case feedForwardBias = "mlp_bias"
-        case maximumContext = "max_position_embeddings"
-        case beginOfTextID = "bos_token_id"
-        case endOfTextID = "eos_token_id"
-        case modelType = "model_type"
-        case architectures
+extension LlamaConfiguration: Codable, HuggingFaceConfiguration {
+    static let modelType: String = "llama"
+    static let architecture: String = "LlamaForCausalLM"
+    static let fields: [ConfigurationField<LlamaConfiguration>] = [
+        .size("vocab_size", \.vocabularySize, most: TransformerLimits.vocabulary),
+        .size("hidden_size", \.dimensions, most: TransformerLimits.width),
+        .size("intermediate_size", \.hiddenDimensions, most: TransformerLimits.width),
+        .size("num_hidden_layers", \.layers, most: TransformerLimits.layers),
+        .size("num_attention_heads", \.heads, most: TransformerLimits.heads),
+        .size("num_key_value_heads", \.keyValueHeads, most: TransformerLimits.heads) { $0.heads },
+        .size("head_dim", \.headDimensions, most: TransformerLimits.heads) { $0.dimensions / max($0.heads, 1) },
+        .activation("hidden_act", \.activation, standard: "silu"),
+        .positive("rms_norm_eps", \.normEpsilon, standard: 1e-6),
+        .size("max_position_embeddings", \.maximumContext, most: .max) { _ in 2048 },
+        .positive("rope_theta", \.rotaryTheta, standard: 10_000),
+        rotaryScaling,
+        .flag("tie_word_embeddings", \.tiedHead, standard: false),
+        .flag("attention_bias", \.attentionBias, standard: false),
+        .flag("mlp_bias", \.feedForwardBias, standard: false),
+        .token("bos_token_id", \.beginOfTextID),
+        .tokens("eos_token_id", \.endOfTextIDs),
+    ]
+
+    /// `rope_scaling`, or the newer `rope_parameters`, which has the base as well.
+    private static let rotaryScaling: ConfigurationField<LlamaConfiguration> = ConfigurationField { fields, configuration in
+        let scaling: RotaryFields? =
+            try fields.decodeIfPresent(RotaryFields.self, forKey: "rope_parameters")
+            ?? fields.decodeIfPresent(RotaryFields.self, forKey: "rope_scaling")
+        if let theta = scaling?.theta { configuration.rotaryTheta = theta }
+        configuration.rotaryScaling = try scaling?.scaling(context: configuration.maximumContext)
+    } write: { configuration, fields in
+        try fields.encodeIfPresent(configuration.rotaryScaling.map(RotaryFields.init), forKey: "rope_scaling")
     }
 
     /// Fields that change nothing here are passed over; what cannot be computed is an error.
     public init(from decoder: any Decoder) throws {
-        let fields: KeyedDecodingContainer<CodingKeys> = try decoder.container(keyedBy: CodingKeys.self)
-        func integer(_ key: CodingKeys) throws -> Int { try fields.decode(Int.self, forKey: key) }
-        let heads: Int = try integer(.heads)
-        try self.init(
-            vocabularySize: integer(.vocabularySize), dimensions: integer(.dimensions), hiddenDimensions: integer(.hiddenDimensions),
-            layers: integer(.layers), heads: heads, keyValueHeads: fields.decodeIfPresent(Int.self, forKey: .keyValueHeads),
-            headDimensions: fields.decodeIfPresent(Int.self, forKey: .headDimensions))
-        activation = try HuggingFaceActivation.read(fields.decodeIfPresent(String.self, forKey: .activation) ?? "silu")
-        normEpsilon = try fields.decodeIfPresent(Double.self, forKey: .normEpsilon) ?? 1e-6
-        let scaling: RotaryFields? =
-            try fields.decodeIfPresent(RotaryFields.self, forKey: .rotaryParameters)
-            ?? fields.decodeIfPresent(RotaryFields.self, forKey: .rotaryScaling)
-        rotaryTheta = try scaling?.theta ?? fields.decodeIfPresent(Double.self, forKey: .rotaryTheta) ?? 10_000
-        tiedHead = try fields.decodeIfPresent(Bool.self, forKey: .tiedHead) ?? false
-        attentionBias = try fields.decodeIfPresent(Bool.self, forKey: .attentionBias) ?? false
-        feedForwardBias = try fields.decodeIfPresent(Bool.self, forKey: .feedForwardBias) ?? false
-        maximumContext = try fields.decodeIfPresent(Int.self, forKey: .maximumContext) ?? 2048
-        rotaryScaling = try scaling?.scaling(context: maximumContext)
-        beginOfTextID = try fields.decodeIfPresent(Int.self, forKey: .beginOfTextID)
-        endOfTextIDs = try fields.decodeIfPresent(OneOrMore.self, forKey: .endOfTextID)?.values ?? []
+        try self.init(vocabularySize: 1, dimensions: 2, hiddenDimensions: 1, layers: 1, heads: 1)
+        try read(from: decoder)
         try validate()
     }
 
-    public func encode(to encoder: any Encoder) throws {
-        var fields: KeyedEncodingContainer<CodingKeys> = encoder.container(keyedBy: CodingKeys.self)
-        try fields.encode("llama", forKey: .modelType)
-        try fields.encode(["LlamaForCausalLM"], forKey: .architectures)
-        try fields.encode(vocabularySize, forKey: .vocabularySize)
-        try fields.encode(dimensions, forKey: .dimensions)
-        try fields.encode(hiddenDimensions, forKey: .hiddenDimensions)
-        try fields.encode(layers, forKey: .layers)
-        try fields.encode(heads, forKey: .heads)
-        try fields.encode(keyValueHeads, forKey: .keyValueHeads)
-        try fields.encode(headDimensions, forKey: .headDimensions)
-        try fields.encode(HuggingFaceActivation.name(of: activation), forKey: .activation)
-        try fields.encode(normEpsilon, forKey: .normEpsilon)
-        try fields.encode(rotaryTheta, forKey: .rotaryTheta)
-        try fields.encodeIfPresent(rotaryScaling.map(RotaryFields.init), forKey: .rotaryScaling)
-        try fields.encode(tiedHead, forKey: .tiedHead)
-        try fields.encode(attentionBias, forKey: .attentionBias)
-        try fields.encode(feedForwardBias, forKey: .feedForwardBias)
-        try fields.encode(maximumContext, forKey: .maximumContext)
-        try fields.encodeIfPresent(beginOfTextID, forKey: .beginOfTextID)
-        if !endOfTextIDs.isEmpty { try fields.encode(OneOrMore(values: endOfTextIDs), forKey: .endOfTextID) }
-    }
+    public func encode(to encoder: any Encoder) throws { try write(to: encoder) }
 }

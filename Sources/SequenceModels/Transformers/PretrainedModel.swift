@@ -32,8 +32,8 @@ public struct PretrainedModel {
         }
         let model: any CausalLanguageModel
         switch type {
-        case "llama": model = try llama(files, folder)
-        case "gpt2": model = try gpt2(files, folder)
+        case LlamaConfiguration.modelType: model = try llama(files, folder)
+        case GPT2Configuration.modelType: model = try gpt2(files, folder)
         case LigerLM.modelType: model = try liger(files, folder)
         default:
             throw files.problem("model_type \(type.prefix(40)) is not supported; there are gpt2, llama, \(LigerLM.modelType)")

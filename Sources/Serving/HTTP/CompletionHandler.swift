@@ -27,7 +27,7 @@ struct CompletionHandler: Sendable {
         guard let prompt = fields.prompt else { throw APIError.invalid("prompt is missing", field: "prompt") }
         let prompts: [[Int]]
         switch prompt {
-        case .texts(let texts): prompts = try texts.map(encoded)
+        case .texts(let texts): prompts = try texts.map { try encoded($0) }
         case .tokens(let tokens): prompts = tokens
         }
         let order: Order = try order(
@@ -40,7 +40,11 @@ struct CompletionHandler: Sendable {
         try fields.shared.check(servedModel: configuration.modelName)
         if fields.messages.isEmpty { throw APIError.invalid("messages is empty; it needs at least one", field: "messages") }
         let template: ChatTemplate = configuration.chatTemplate
-        let prompt: [Int] = try encoded(template.prompt(fields.messages))
+        let text: String
+        do { text = try template.prompt(fields.messages) } catch {
+            throw APIError.invalid("the messages make no prompt: \(error)", field: "messages")
+        }
+        let prompt: [Int] = try encoded(text, addingSpecialTokens: template.leavesSpecialTokens)
         let order: Order = try order(
             .chat, fields.shared, prompts: [prompt], standardLimit: configuration.maximumTokens, stop: template.stop, echoes: false,
             candidates: fields.candidates())
@@ -61,7 +65,11 @@ struct CompletionHandler: Sendable {
         }
     }
 
-    private func encoded(_ text: String) throws -> [Int] {
+    /// - Parameter addingSpecialTokens: whether the text gets those that the tokenizer puts around one; those in it are always read.
+    private func encoded(_ text: String, addingSpecialTokens: Bool = true) throws -> [Int] {
+        if !addingSpecialTokens, let tokenizer = engine.tokenizer as? BPETokenizer {
+            return tokenizer.pipeline.encode(text, addingSpecialTokens: false)
+        }
         do { return try engine.tokenizer.encode(validating: text) } catch let error as TokenizerError {
             throw APIError.invalid("the prompt cannot be read: \(error)", field: "prompt")
         }

@@ -22,11 +22,11 @@ public final class JSONLinesSink: MetricSink {
 }
 
 /// The text of single JSON values.
-enum JSONText {
+package enum JSONText {
     static func number(_ value: Double) -> String { value.isFinite ? "\(value)" : "null" }
 
-    static func string(_ text: String) -> String {
-        var result = "\""
+    package static func string(_ text: String) -> String {
+        var result: String = "\""
         for scalar in text.unicodeScalars {
             switch scalar {
             case "\"": result += "\\\""
@@ -34,6 +34,8 @@ enum JSONText {
             case "\n": result += "\\n"
             case "\r": result += "\\r"
             case "\t": result += "\\t"
+            case "\u{8}": result += "\\b"
+            case "\u{C}": result += "\\f"
             case _ where scalar.value < 0x20: result += "\\u00" + (scalar.value < 16 ? "0" : "") + String(scalar.value, radix: 16)
             default: result.unicodeScalars.append(scalar)
             }

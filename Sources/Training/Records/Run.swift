@@ -63,10 +63,7 @@ public struct RunDescription: Sendable {
         name: String, kind: String, command: String = CommandLine.arguments.joined(separator: " "), encoding configuration: some Encodable,
         commit: String? = nil, seed: UInt64? = nil
     ) throws {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys]
-        let text = String(decoding: try encoder.encode(configuration), as: UTF8.self)
-        self.init(name: name, kind: kind, command: command, configuration: text, commit: commit, seed: seed)
+        self.init(name: name, kind: kind, command: command, configuration: try configuration.sortedJSON(), commit: commit, seed: seed)
     }
 }
 

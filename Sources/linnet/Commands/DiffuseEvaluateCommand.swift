@@ -88,9 +88,7 @@ struct DiffuseEvaluateCommand: AsyncParsableCommand {
 
     private func show(_ results: [String: Double], _ held: Int) {
         if json {
-            let encoder: JSONEncoder = JSONEncoder()
-            encoder.outputFormatting = [.sortedKeys]
-            print(String(decoding: (try? encoder.encode(results)) ?? Data(), as: UTF8.self))
+            print((try? results.sortedJSON()) ?? "")
             return
         }
         print(String(format: "noise error %.4f on %d held-out images", results["noise_error"] ?? .nan, held))

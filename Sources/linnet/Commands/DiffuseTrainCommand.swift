@@ -46,9 +46,8 @@ struct DiffuseTrainCommand: AsyncParsableCommand {
         _ = try training.makeStudent(teacher)
         if !run.hasCheckpoint { try DiT.describe(model, in: run.url) }
         let held: NoiseBenchmark = NoiseBenchmark(test, diffusion: GaussianDiffusion(steps: model.diffusionSteps))
-        let (student, result) = try run.recorded(kind: "diffuse", configuration: training, seed: optimization.seed) { sink in
-            try training.run(
-                train: train, held: held, teacher: teacher, folder: run.url, resume: run.resume, sink: sink, progress: run.progress.style)
+        let (student, result) = try run.recorded(kind: "diffuse", configuration: training, seed: optimization.seed) { outlet in
+            try training.run(train: train, held: held, teacher: teacher, outlet: outlet)
         }
         try student.write(to: run.url)
         print(

@@ -102,11 +102,10 @@ struct ForecastTrainCommand: AsyncParsableCommand {
         let windows: Windows = try Windows(data, lookback: lookback, horizon: horizon)
         let training: ForecastTraining = try training(windows, in: place)
         if !place.hasCheckpoint { try bundle.describe(in: place.url) }
-        let description: String = String(decoding: try JSONEncoder().encode(bundle.description), as: UTF8.self)
-        _ = try place.recorded(kind: "forecast", configuration: bundle.description, seed: optimization.seed) { sink in
+        let description: String = try bundle.description.sortedJSON()
+        _ = try place.recorded(kind: "forecast", configuration: bundle.description, seed: optimization.seed) { outlet in
             try training.run(
-                forecaster, train: windows.train, validation: windows.validation, description: description, folder: place.url,
-                resume: place.resume, sink: sink, progress: place.progress.style)
+                forecaster, train: windows.train, validation: windows.validation, description: description, outlet: outlet)
         }
         try bundle.save(to: place.url)
         let own: Row = Row(horizon: horizon, model: model, score: forecaster.score(windows.test))
@@ -144,7 +143,7 @@ struct ForecastTrainCommand: AsyncParsableCommand {
         let forecaster: any Forecaster = try ForecasterConfiguration(
             kind, lookback: windows.train.lookback, horizon: windows.train.horizon
         ).make()
-        try training.run(forecaster, train: windows.train, progress: .quiet)
+        try training.run(forecaster, train: windows.train, outlet: TrainingOutlet(progress: .quiet))
         return forecaster
     }
 

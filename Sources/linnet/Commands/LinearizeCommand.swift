@@ -64,8 +64,8 @@ struct LinearizeCommand: AsyncParsableCommand {
         let student: LigerLM = try linearize(teacher, into: into, window: window, mix: mix)
         let (before, zeroShot) = (score(teacher, corpus), score(student, corpus))
         if !run.hasCheckpoint { try PretrainedModel(model: student, tokenizer: loaded.tokenizer).describe(in: run.url) }
-        let (result, tuned) = try run.recorded(kind: "linearize", configuration: training, seed: optimization.seed) { sink in
-            try training.run(student, corpus, folder: run.url, resume: run.resume, sink: sink, progress: run.progress.style)
+        let (result, tuned) = try run.recorded(kind: "linearize", configuration: training, seed: optimization.seed) { outlet in
+            try training.run(student, corpus, outlet: outlet)
         }
         let trained: Int = student.trainableParameters().reduce(0) { $0 + $1.count }
         if !keepAdapters { student.fuseLoRA() }
@@ -102,7 +102,7 @@ struct LinearizeCommand: AsyncParsableCommand {
         whole.lora = nil
         whole.trainer.checkpointEvery = nil
         seedEverything(optimization.seed)
-        return try whole.run(LigerLM(configuration, training.liger), corpus, progress: run.progress.style).score
+        return try whole.run(LigerLM(configuration, training.liger), corpus, outlet: TrainingOutlet(progress: run.progress.style)).score
     }
 
     private func show(_ name: String, _ score: LanguageModelScore, of teacher: LanguageModelScore, _ vocabularySize: Int) {

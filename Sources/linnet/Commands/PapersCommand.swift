@@ -13,12 +13,14 @@ struct PapersCommand: AsyncParsableCommand {
               linnet papers list --group sequence
               linnet papers show gla
               linnet papers search "linear attention" year:2023..2025
+              linnet papers open gla
               linnet papers import arxiv.xml references.bib
               linnet papers trending
             """,
         subcommands: [
             PapersListCommand.self,
             PapersShowCommand.self,
+            PapersOpenCommand.self,
             PapersSearchCommand.self,
             PapersSimilarCommand.self,
             PapersTrendingCommand.self,
@@ -117,7 +119,7 @@ struct PapersShowCommand: AsyncParsableCommand {
         let paper: Paper = details.paper
         let fields: [(name: String, value: String?)] = [
             ("authors", details.authors.isEmpty ? nil : details.authors.joined(separator: ", ")), ("year", paper.year.map(String.init)),
-            ("arXiv", paper.arxivID.map { "https://arxiv.org/abs/\($0)" }), ("DOI", paper.doi), ("code", paper.code),
+            ("arXiv", paper.arxivAddress), ("DOI", paper.doi), ("code", paper.code),
             ("group", paper.group.title), ("status", paper.status.rawValue), ("summary", paper.summary), ("claim", paper.claim),
             ("figure", paper.figure), ("abstract", paper.abstract), ("component", component(paper)), ("command", paper.command),
             ("keywords", details.keywords.joined(separator: ", ")), ("note", paper.curatorNote),

@@ -6,24 +6,44 @@ import Training
 
 struct PapersImportCommand: AsyncParsableCommand {
     static let configuration: CommandConfiguration = CommandConfiguration(
-        commandName: "import", abstract: "Import papers from files.",
+        commandName: "import", abstract: "Import papers from files, or from arXiv.",
         discussion: """
             A file is an answer of arXiv's query interface (Atom), a BibTeX file, or a plain listing: a title, an empty line, an abstract, an
             empty line, and so on. A paper that is known, by its arXiv identifier or its title, learns what it lacks. After an error nothing of
             the file is there.
 
+            --fetch asks arXiv's query interface, three seconds between two requests; nothing else here uses the network. Words and "phrases"
+            have to be somewhere in a paper; a query with fields (ti:, au:, abs:, cat: and others) is in the interface's own language.
+
             Examples:
               linnet papers import arxiv.xml
               linnet papers import references.bib trending.txt --json
+              linnet papers import --fetch '"linear attention" recall' --most 20
+              linnet papers import --fetch 'cat:cs.LG AND ti:"state space"' --order submitted
             """)
 
     @OptionGroup var options: PapersOptions
     @Argument(help: "Files to import.")
-    var files: [String]
+    var files: [String] = []
     @Option(help: "auto, arxiv, bibtex or listing.")
     var format: ImportFormat = .auto
+    @Option(help: "A query that arXiv is asked for.")
+    var fetch: String?
+    @Option(help: "Most papers to take from arXiv.")
+    var most: Int = 50
+    @Option(help: "What arXiv gives first: relevance, submitted or updated.")
+    var order: ArXivQuery.Order = .relevance
+    @Option(name: .customLong("arxiv-address"), help: "Address of the query interface, for a mirror.")
+    var address: String = ArXivClient.standardAddress
+    @Flag(help: "Use no network: --fetch is an error.")
+    var offline: Bool = false
 
     func run() async throws {
+        if files.isEmpty, fetch == nil { throw ValidationError("give files to import, or --fetch QUERY") }
+        if offline, fetch != nil { throw ValidationError("--offline forbids --fetch") }
+        // Checked before anything is written.
+        let query: ArXivQuery? = try fetch.map { try ArXivQuery($0, order: order, most: most) }
+        let client: ArXivClient = try ArXivClient(address: address)
         let store: PaperStore = try options.store()
         var reports: [String: ImportReport] = [:]
         for file in files {
@@ -34,10 +54,19 @@ struct PapersImportCommand: AsyncParsableCommand {
                 throw ValidationError("\(file), \(error)")
             }
         }
+        if let query {
+            reports[Self.arXiv] = try await store.importPapers(query, from: client) { count in
+                FileHandle.standardError.write(Data("arXiv: \(count) papers\n".utf8))
+            }
+        }
         // The vectors now, so that the first search does not wait for them.
         try store.encodePapers()
-        try options.show(reports) { files.compactMap { file in reports[file].map { Self.lines(file, $0) } }.joined(separator: "\n") }
+        let sources: [String] = files + (query == nil ? [] : [Self.arXiv])
+        try options.show(reports) { sources.compactMap { name in reports[name].map { Self.lines(name, $0) } }.joined(separator: "\n") }
     }
+
+    /// What the report on arXiv's answer is called among those on files.
+    private static let arXiv: String = "arXiv"
 
     private static func lines(_ file: String, _ report: ImportReport) -> String {
         let summary: String = "\(file): \(report.added.count) added, \(report.merged.count) merged, \(report.skipped.count) skipped"

@@ -66,11 +66,10 @@ struct TrainClassifierCommand: AsyncParsableCommand {
         let description: Data = try encoder.encode(network.configuration)
         if !run.hasCheckpoint { try AtomicFile.write(description, to: run.url.appendingPathComponent("config.json").path) }
         let result: TrainingResult = try run.recorded(kind: "classify", configuration: network.configuration, seed: optimization.seed) {
-            sink in
+            outlet in
             try training.run(
                 network.model, forward: network.logits, train: train, test: test, loss: network.loss,
-                description: String(decoding: description, as: UTF8.self), folder: run.url, resume: run.resume, sink: sink,
-                progress: run.progress.style)
+                description: String(decoding: description, as: UTF8.self), outlet: outlet)
         }
         let weights: [String: Tensor] = Dictionary(uniqueKeysWithValues: network.model.stateTensors())
         try saveTensors(weights, to: run.url.appendingPathComponent("model.safetensors"))

@@ -52,8 +52,8 @@ struct TrainLanguageModelCommand: AsyncParsableCommand {
         let tokens: LanguageModelTraining.Corpus = try LanguageModelTraining.Corpus(corpus, tokenizer: chosen, context: context)
         // What stands beside checkpoints describes them: the trainer refuses to continue them with another model.
         if !run.hasCheckpoint { try LanguageModelBundle.describe(training.model, chosen, in: run.url) }
-        let (model, result, score) = try run.recorded(kind: "lm", configuration: training, seed: optimization.seed) { sink in
-            try training.run(tokens, folder: run.url, resume: run.resume, sink: sink, progress: run.progress.style)
+        let (model, result, score) = try run.recorded(kind: "lm", configuration: training, seed: optimization.seed) { outlet in
+            try training.run(tokens, outlet: outlet)
         }
         let finished: any CausalLanguageModel = format == .llama ? try LlamaModel(model, context: context) : model
         try PretrainedModel(model: finished, tokenizer: chosen).save(to: run.url)

@@ -8,6 +8,7 @@ extension PaperSource: ExpressibleByArgument {}
 extension PaperOrder: ExpressibleByArgument {}
 extension SearchMode: ExpressibleByArgument {}
 extension ImportFormat: ExpressibleByArgument {}
+extension ArXivQuery.Order: ExpressibleByArgument {}
 
 /// The flags that every command on the catalogue has.
 struct PapersOptions: ParsableArguments {

@@ -86,7 +86,7 @@ struct RunOptions: ParsableArguments {
     }
 
     /// Whether the folder has a checkpoint to continue.
-    var hasCheckpoint: Bool { !CheckpointStore(url.appendingPathComponent("checkpoints", isDirectory: true)).steps.isEmpty }
+    var hasCheckpoint: Bool { !CheckpointStore(TrainingOutlet.checkpoints(in: url)).steps.isEmpty }
 
     /// Refuses a folder that holds another run, unless it is to be continued.
     func checkFolder() throws {
@@ -98,7 +98,7 @@ struct RunOptions: ParsableArguments {
 
     /// Runs `body` with the run recorded in SQLite and as TensorBoard events, whatever its end.
     func recorded<Result>(
-        kind: String, configuration: some Encodable, seed: UInt64, _ body: (any MetricSink) throws -> Result
+        kind: String, configuration: some Encodable, seed: UInt64, _ body: (TrainingOutlet) throws -> Result
     ) throws -> Result {
         Interrupt.install()
         let store: RunStore = try RunStore()
@@ -107,7 +107,8 @@ struct RunOptions: ParsableArguments {
         let recorder: RunRecorder = try store.start(description)
         let events: TensorBoardSink = try TensorBoardSink(folder: url.appendingPathComponent("events").path)
         do {
-            let result: Result = try body(MetricFanOut([recorder, events]))
+            let sink: MetricFanOut = MetricFanOut([recorder, events])
+            let result: Result = try body(TrainingOutlet(folder: url, resume: resume, sink: sink, progress: progress.style))
             try recorder.close(.finished)
             try events.close()
             return result

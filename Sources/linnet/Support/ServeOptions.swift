@@ -19,8 +19,9 @@ struct ServeOptions: ParsableArguments {
     var modelName: String?
     @Option(
         name: .customLong("chat-template"),
-        help: "File with the pattern of a chat message, with {role} and {content}; the default writes the role, the text and an empty line."
-    )
+        help: ArgumentHelp(
+            "File that makes prompts of chats: a template in Jinja (.jinja), or the pattern of a message with {role} and {content}.",
+            discussion: "By default the template that comes with the model; without one the role, the text and an empty line."))
     var chatTemplate: String?
     @Option(name: .customLong("max-tokens"), help: "Most tokens that a request may ask for.")
     var maximumTokens: Int = 1024
@@ -42,7 +43,7 @@ struct ServeOptions: ParsableArguments {
     /// Serves until a signal.
     func run(model path: String) async throws {
         let folder: URL = URL(fileURLWithPath: path, isDirectory: true)
-        let template: ChatTemplate = try chatTemplate.map { try ChatTemplate(contentsOf: URL(fileURLWithPath: $0)) } ?? .plain
+        let template: ChatTemplate = try template(model: folder)
         let environmentKey: String? = ProcessInfo.processInfo.environment["LINNET_API_KEY"].flatMap { $0.isEmpty ? nil : $0 }
         let server: ServerConfiguration = try ServerConfiguration(
             modelName: modelName ?? folder.standardizedFileURL.lastPathComponent, host: host, port: port, apiKey: apiKey ?? environmentKey,
@@ -50,7 +51,6 @@ struct ServeOptions: ParsableArguments {
         let bounds: EngineConfiguration = try EngineConfiguration(
             maximumConcurrent: maximumConcurrent, maximumQueue: maximumQueue, maximumPrompt: maximumPrompt, requestTimeout: requestTimeout)
         let engine: GenerationEngine = try Self.engine(folder, bounds)
-        warnOfIgnoredTemplate(in: folder)
         let end: CompletionServer.End? = try await CompletionServer(engine, configuration: server).run { port in
             let shown: String = server.host.contains(":") ? "[\(server.host)]" : server.host
             Self.write("serving \(server.modelName) at http://\(shown):\(port)/v1 (Ctrl-C stops)\n", to: .standardOutput)
@@ -64,13 +64,9 @@ struct ServeOptions: ParsableArguments {
         return GenerationEngine(bundle.model, tokenizer: tokenizer, endOfText: ends, configuration: bounds)
     }
 
-    /// A template in Jinja that comes with the model is not interpreted, and nobody should have to find that out from the answers.
-    private func warnOfIgnoredTemplate(in folder: URL) {
-        guard chatTemplate == nil,
-            let text = try? String(contentsOf: folder.appendingPathComponent("tokenizer_config.json"), encoding: .utf8),
-            text.contains("\"chat_template\"")
-        else { return }
-        Self.write("warning: the Jinja template in tokenizer_config.json is not interpreted; give --chat-template\n", to: .standardError)
+    private func template(model folder: URL) throws -> ChatTemplate {
+        if let chatTemplate { return try ChatTemplate(contentsOf: URL(fileURLWithPath: chatTemplate), model: folder) }
+        return try ChatTemplate.ofModel(in: folder) ?? .plain
     }
 
     private static func write(_ text: String, to handle: FileHandle) { handle.write(Data(text.utf8)) }

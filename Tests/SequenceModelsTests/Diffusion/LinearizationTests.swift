@@ -110,18 +110,20 @@ import Training
 
     @Test func trainingLowersTheNoiseErrorAndStudentsFollow() throws {
         let held: NoiseBenchmark = NoiseBenchmark(Self.corners, diffusion: GaussianDiffusion())
-        let (teacher, _) = try training(.softmax, steps: 60).run(train: Self.corners, held: nil, progress: .quiet)
+        let (teacher, _) = try training(.softmax, steps: 60).run(train: Self.corners, held: nil, outlet: TrainingOutlet(progress: .quiet))
         let error: Double = held.noiseError(of: teacher)
         #expect(error < 0.8)
         #expect(!teacher.isTraining)
-        let (scratch, _) = try training(.linear, steps: 10).run(train: Self.corners, held: nil, progress: .quiet)
+        let (scratch, _) = try training(.linear, steps: 10).run(train: Self.corners, held: nil, outlet: TrainingOutlet(progress: .quiet))
         let distilled: DiffusionTraining = try training(
             .linear, steps: 10, inheritance: .attention, distillation: try HybridDistillationLoss())
-        let (student, _) = try distilled.run(train: Self.corners, held: held, teacher: teacher, progress: .quiet)
+        let (student, _) = try distilled.run(train: Self.corners, held: held, teacher: teacher, outlet: TrainingOutlet(progress: .quiet))
         #expect(held.noiseError(of: student) < held.noiseError(of: scratch))
         #expect(held.varianceError(of: teacher, against: teacher) == 0)
         #expect(held.varianceError(of: student, against: teacher) < held.varianceError(of: scratch, against: teacher))
-        #expect(throws: ConfigurationError.self) { try distilled.run(train: Self.corners, held: nil, progress: .quiet) }
+        #expect(throws: ConfigurationError.self) {
+            try distilled.run(train: Self.corners, held: nil, outlet: TrainingOutlet(progress: .quiet))
+        }
     }
 
     @Test func batchesAndTheirNoiseFollowFromTheSeed() throws {
@@ -144,7 +146,7 @@ import Training
     @Test func anUnfinishedRunIsReadWithItsAverage() throws {
         try TestPaths.withTemporaryFolder { folder in
             let training: DiffusionTraining = try training(.linear, steps: 8)
-            let (model, _) = try training.run(train: Self.corners, held: nil, folder: folder, progress: .quiet)
+            let (model, _) = try training.run(train: Self.corners, held: nil, outlet: TrainingOutlet(folder: folder, progress: .quiet))
             try DiT.describe(training.model, in: folder)
             let read: DiT = try DiT.read(from: folder)
             for (name, tensor) in tensors(model) { #expect(try #require(tensors(read)[name]).isEqual(to: tensor), "\(name)") }

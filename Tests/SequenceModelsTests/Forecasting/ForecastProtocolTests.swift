@@ -83,7 +83,7 @@ import Training
         let windows: ForecastWindows = try data.windows(.test, lookback: 24, horizon: 6)
         let result: TrainingResult = try training(steps: 60).run(
             forecaster, train: try data.windows(.train, lookback: 24, horizon: 6),
-            validation: try data.windows(.validation, lookback: 24, horizon: 6), progress: .quiet)
+            validation: try data.windows(.validation, lookback: 24, horizon: 6), outlet: TrainingOutlet(progress: .quiet))
         #expect(result.steps == 60 && result.best != nil)
         let baseline: ForecastScore = RepeatForecaster(lookback: 24, horizon: 6).score(windows)
         #expect(forecaster.score(windows).meanSquaredError < 0.3 * baseline.meanSquaredError)
@@ -92,7 +92,8 @@ import Training
     @Test func aForecasterWithoutParametersIsNotTrained() throws {
         let data: ForecastProtocol = try Waves.protocolled()
         let result: TrainingResult = try training(steps: 5).run(
-            RepeatForecaster(lookback: 24, horizon: 6), train: try data.windows(.train, lookback: 24, horizon: 6), progress: .quiet)
+            RepeatForecaster(lookback: 24, horizon: 6), train: try data.windows(.train, lookback: 24, horizon: 6),
+            outlet: TrainingOutlet(progress: .quiet))
         #expect(result.steps == 0)
     }
 

@@ -191,7 +191,7 @@ import Training
         let before: [Tensor] = backbone.parameters().map { $0.detached().cloned() }
         let training: ForecastTraining = ForecastTraining(
             optimizer: try AdamWConfiguration(learningRate: 3e-3), trainer: try TrainerConfiguration(steps: 40, seed: 1), rows: 8)
-        let result: TrainingResult = try training.run(model, train: try windows(), progress: .quiet)
+        let result: TrainingResult = try training.run(model, train: try windows(), outlet: TrainingOutlet(progress: .quiet))
         #expect(zip(backbone.parameters(), before).allSatisfy { $0.isEqual(to: $1) })
         let (first, last): (Double, Double) = (result.losses.prefix(5).reduce(0, +), result.losses.suffix(5).reduce(0, +))
         #expect(last < 0.7 * first)
@@ -220,7 +220,7 @@ import Training
             let frozen: [Tensor] = bert.parameters().map { $0.detached().cloned() }
             let training: ForecastTraining = ForecastTraining(
                 optimizer: try AdamWConfiguration(learningRate: 3e-3), trainer: try TrainerConfiguration(steps: 5, seed: 1), rows: 8)
-            try training.run(model, train: try windows(), progress: .quiet)
+            try training.run(model, train: try windows(), outlet: TrainingOutlet(progress: .quiet))
             #expect(zip(try #require(model.promptProjection).parameters(), before).allSatisfy { !$0.isEqual(to: $1) })
             #expect(zip(bert.parameters(), frozen).allSatisfy { $0.isEqual(to: $1) })
             model.train(false)

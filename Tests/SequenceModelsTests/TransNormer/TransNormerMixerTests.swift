@@ -73,7 +73,10 @@ import Torch
     }
 
     @Test(arguments: BlockActivation.allCases) func blocksAreFullAttentionWithABlockMask(activation: BlockActivation) {
-        let layer: DiagAttention = double(DiagAttention(dimensions: 12, heads: 2, block: 8, activation: activation, position: LRPE(6)))
+        let generator: RandomGenerator = RandomGenerator(seed: 7, device: .cpu)
+        let layer: DiagAttention = double(
+            DiagAttention(
+                dimensions: 12, heads: 2, block: 8, activation: activation, position: LRPE(6, generator: generator), generator: generator))
         let x: Tensor = normal([2, 37, 12])
         let weights: Tensor = layer.attentionWeights(x)
         let mixed: Tensor = weights.matmul(layer.valueProjection(x).splitHeads(2).swappedAxes(1, 2)).swappedAxes(1, 2).joinedHeads()

@@ -86,7 +86,7 @@ import Training
         let training: LigerTraining = LigerTraining(
             liger: student.liger, lora: try LoRAConfiguration(rank: 2), optimizer: try AdamWConfiguration(learningRate: 0.02),
             trainer: try TrainerConfiguration(steps: 12), context: 16, rows: 4)
-        let (result, score) = try training.run(student, corpus, progress: .quiet)
+        let (result, score) = try training.run(student, corpus, outlet: TrainingOutlet(progress: .quiet))
         #expect(result.steps == 12 && score.loss < before.loss)
         #expect(student.adaptedLayers.count == 6)
         #expect(zip(teacher.parameters(), stored).allSatisfy { $0.isEqual(to: $1) })
