@@ -60,7 +60,7 @@ public final class DistributedTrainer<Model: Module, Example, Batch> {
         names = ShardLayout.names(of: model)
     }
 
-    /// Trains over all examples; all ranks have to call, with the same examples. Every epoch is another shuffle; what does not fill a step at an epoch's
+    /// Trains over all examples; all ranks have to call, with the same examples and the same weights where they hold the same. Every epoch is another shuffle; what does not fill a step at an epoch's
     /// end is passed over.
     /// - Parameters:
     ///   - examples: to train on.
@@ -88,6 +88,7 @@ public final class DistributedTrainer<Model: Module, Example, Batch> {
         let order: ShuffledIndices = ShuffledIndices(count: examples.count, seed: deployer.seed &+ calls)
         let first: Int = min(firstStep, total)
         (calls, firstStep) = (calls + 1, 0)
+        try checkReplicas()
         var losses: [Double] = []
         model.train()
         for number in first..<total {

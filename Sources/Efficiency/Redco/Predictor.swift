@@ -118,7 +118,7 @@ extension ProcessGroup {
         encoder.nonConformingFloatEncodingStrategy = .convertToString(positiveInfinity: "inf", negativeInfinity: "-inf", nan: "nan")
         let bytes: [UInt8] = Array(try encoder.encode(value))
         let longest: Tensor = Tensor([Int64(bytes.count)], [1], dtype: .int64, device: .cpu)
-        try allReduce(longest, .max)
+        try allReduce(longest, .maximum)
         // JSON may end in spaces, so that all messages have one length.
         let padding: [UInt8] = Array(repeating: UInt8(ascii: " "), count: longest.item(Int.self) - bytes.count)
         let message: Tensor = Tensor(bytes + padding, [bytes.count + padding.count], dtype: .uint8, device: .cpu)

@@ -124,7 +124,8 @@ struct ShardPlan {
             }
             if child is Embedding {
                 singles.append(site)
-            } else if isColumn(site) || (spec(of: site).axis == nil && !open.isEmpty) {
+            } else if isColumn(site) || (!open.isEmpty && (spec(of: site).axis == nil || ShardingRules.namesAnOutputSide(site.path))) {
+                // Keys and values of few heads are no columns, but belong to the queries' pair.
                 open.append(site)
             } else if spec(of: site).axis != nil {
                 if fits(open, site) { pairs.append((open, site)) } else { singles += open + [site] }

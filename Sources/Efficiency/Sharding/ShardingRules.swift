@@ -68,6 +68,9 @@ public enum ShardingRules {
     ///   - shards: ranks that share it.
     public static func infer(for model: Module, shards: Int) -> [ParameterPath: ShardSpec] { infer(for: list(of: model), shards: shards) }
 
+    /// Whether a layer's name asks for its outputs to be cut, be they divisible or not.
+    static func namesAnOutputSide(_ path: String) -> Bool { LayerName(path).isOutputSide == true }
+
     /// The parameter list of a module. What is no plain `Linear`, `TransposedLinear` or `Embedding` is held by every rank.
     static func list(of model: Module) -> [ShardableParameter] {
         let owners: [(name: String, module: Module)] = model.namedModules()

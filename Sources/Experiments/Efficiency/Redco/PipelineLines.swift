@@ -1,7 +1,7 @@
 /// Lines that are not blank in the pipelines' files and in the plain loop. Programs do not carry their sources: a test counts them again.
 enum PipelineLines {
     static let files: [(name: String, lines: Int)] = [
-        ("LanguageModelingPipeline", 43),
+        ("LanguageModelingPipeline", 41),
         ("ClassificationPipeline", 72),
         ("SequenceToSequencePipeline", 51),
         ("MetaLearningPipeline", 85),

@@ -136,8 +136,7 @@ struct RedcoRanks: Sendable {
     private let launched: ProcessGroup?
 
     init() throws {
-        let group: ProcessGroup = try .fromEnvironment()
-        launched = group.worldSize == RedcoSetting.ranks ? group : nil
+        launched = try LaunchEnvironment()?.worldSize == RedcoSetting.ranks ? try .fromEnvironment() : nil
     }
 
     /// Runs `body` on a number of ranks; the results are known to every process.

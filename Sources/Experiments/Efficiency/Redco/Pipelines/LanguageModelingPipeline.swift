@@ -31,9 +31,7 @@ enum LanguageModelingPipeline {
         return model
     }
 
-    /// - Parameters:
-    ///   - rows: of `length + 1` characters; the last 32 are held out.
-    ///   - vocabulary: number of characters.
+    /// Of the rows of `length + 1` characters the last 32 are held out.
     static func run(_ deployer: Deployer, _ rows: [[Int32]], vocabulary: Int, batch: Int, steps: Int) throws -> PipelineOutcome {
         let model: PlainTransformer = try model(vocabulary: vocabulary, length: rows[0].count - 1, seed: deployer.seed)
         let optimizer: AdamW = try AdamW(
