@@ -13,6 +13,7 @@ struct LinnetBench {
             ScanBenchmark.self,
             TrainStepBenchmark.self,
             PapersBenchmark.self,
+            GradientExchangeBenchmark.self,
         ]
     }
 

@@ -1,3 +1,4 @@
+import Efficiency
 import SequenceModels
 import Torch
 import Training
@@ -33,6 +34,16 @@ enum CardExamples {
         let model = Terminator(settings)
         let (logits, slowLoss) = model(Tensor.normal([8, 1, 16, 16]))
         print(logits.shape, slowLoss.item(Float.self))
+    }
+
+    static func lGreCo() throws {
+        let bytes = try ProcessGroup.onThreads(2) { group in
+            let exchange = LGreCo(compressor: TopKCompressor(), reference: 0.05, startIteration: 0)
+            let gradients = [Tensor.normal([64, 64], device: .cpu) * 0.01, Tensor.normal([10, 64], device: .cpu)]
+            _ = try exchange.average(gradients, over: group)
+            return [exchange.adjustments[0].size, exchange.adjustments[0].referenceSize]
+        }
+        print(bytes[0])
     }
 
     static func liger() throws {
