@@ -16,6 +16,7 @@ struct LinnetBench {
             LowRankBenchmark.self,
             QuantizedBenchmark.self,
             PapersBenchmark.self,
+            GradientExchangeBenchmark.self,
         ]
     }
 

@@ -9,6 +9,7 @@ public enum ExperimentCatalogue {
         GatedLinearAttentionExperiment.self,
         HyperZZWExperiment.self,
         LayerwiseQuantizationExperiment.self,
+        LGreCoExperiment.self,
         LigerExperiment.self,
         LightNetExperiment.self,
         LiTExperiment.self,

@@ -61,6 +61,7 @@ import Testing
         try CardExamples.gla()
         try CardExamples.hyperzzw()
         try CardExamples.layerwiseQuantization()
+        try CardExamples.lGreCo()
         try CardExamples.liger()
         try CardExamples.lightnet()
         try CardExamples.lit()

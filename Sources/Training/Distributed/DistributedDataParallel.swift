@@ -103,16 +103,9 @@ public final class DistributedDataParallel {
     /// Checks that all ranks hold the same bits in parameters and buffers.
     /// - Throws: ``DistributedError/diverged(rank:detail:)`` on every rank where they do not.
     public func checkReplicas() throws {
-        guard group.worldSize > 1 else { return }
-        let own: Int64 = Replicas.checksum(replicated)
-        let (low, high): (Tensor, Tensor) = (Tensor([own], device: .cpu), Tensor([own], device: .cpu))
-        try group.allReduce(low, .minimum)
-        try group.allReduce(high, .maximum)
-        if low.item(Int64.self) != high.item(Int64.self) {
-            throw DistributedError.diverged(
-                rank: group.rank,
-                detail: "their checksums differ; start again from the last checkpoint, and look for work that is not the same on all ranks")
-        }
+        if try group.holdsSame(replicated) { return }
+        let advice: String = "start again from the last checkpoint, and look for work that is not the same on all ranks"
+        throw DistributedError.diverged(rank: group.rank, detail: "their checksums differ; \(advice)")
     }
 }
 
@@ -135,9 +128,19 @@ enum Replicas {
 }
 
 extension ProcessGroup {
-    /// Broadcasts a tensor that may be strided or of a type that c10d does not know.
+    /// Whether all ranks hold the same bits in these tensors; to be called on all ranks.
+    /// - Throws: ``DistributedError``.
+    public func holdsSame(_ tensors: [Tensor]) throws -> Bool {
+        let own: Int64 = Replicas.checksum(tensors)
+        let (low, high): (Tensor, Tensor) = (Tensor([own], device: .cpu), Tensor([own], device: .cpu))
+        try allReduce(low, .minimum)
+        try allReduce(high, .maximum)
+        return low.item(Int64.self) == high.item(Int64.self)
+    }
+
+    /// Broadcasts a tensor that may be strided, on another device, or of a type that c10d does not know.
     func broadcastAny(_ tensor: Tensor, from root: Int) throws {
-        let plain: Tensor = tensor.detached()
+        let plain: Tensor = tensor.detached().to(device: .cpu)
         let payload: Tensor = (plain.dtype == .bool ? plain.asType(.uint8) : plain).contiguous()
         try broadcast(payload, from: root)
         if rank != root, !payload.sharesStorage(with: tensor) { tensor.detached().copy_(from: payload) }

@@ -1,6 +1,6 @@
 import Torch
 
-/// Gradients gathered into few flat tensors, each averaged over the ranks as soon as it is full, while the backward pass goes on.
+/// Gradients gathered into few flat tensors in the host's memory, each averaged over the ranks as soon as it is full, while the backward pass goes on.
 ///
 /// Parameters are taken from the last to the first, which is about the order in which their gradients come. Buckets start in their own order on
 /// every rank, whatever the order in which they fill.
@@ -103,7 +103,8 @@ final class GradientBuckets {
         return parameters.indices.map { index in
             let (number, offset): (Int, Int) = homes[index]
             let flat: Tensor = buckets[number].flat!
-            return flat.narrowed(axis: 0, start: offset, length: parameters[index].count).reshaped(shapes[index])
+            return flat.narrowed(axis: 0, start: offset, length: parameters[index].count).reshaped(shapes[index]).to(
+                device: parameters[index].device)
         }
     }
 

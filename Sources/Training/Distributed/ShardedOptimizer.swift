@@ -84,7 +84,7 @@ public final class ZeroRedundancyOptimizer<Rule: UpdateRule>: ShardedOptimizer {
         let byType: [DType: [Tensor]] = Dictionary(grouping: owned, by: \.dtype)
         return try byType.sorted { $0.key.rawValue < $1.key.rawValue }.map { _, tensors in
             try noGrad {
-                let flat: Tensor = concatenated(tensors.map { $0.reshaped([$0.count]) })
+                let flat: Tensor = concatenated(tensors.map { $0.reshaped([$0.count]) }).to(device: .cpu)
                 let work: CollectiveWork = try group.startBroadcast(flat, from: owner)
                 let isOwn: Bool = owner == group.rank
                 return {
@@ -118,7 +118,7 @@ public final class ZeroRedundancyOptimizer<Rule: UpdateRule>: ShardedOptimizer {
             let like: Tensor = entry.tensor.detached().asType(entry.tensor.dtype == .float64 ? .float64 : .float32)
             for state in configuration.stateNames(shape: like.shape) {
                 let name: String = "\(entry.name).\(state)"
-                let tensor: Tensor = noGrad { (held[name] ?? configuration.initialState(state, of: like)).contiguous() }
+                let tensor: Tensor = noGrad { (held[name] ?? configuration.initialState(state, of: like)).to(device: .cpu).contiguous() }
                 try group.broadcast(tensor, from: entry.owner)
                 tensors[name] = tensor
             }

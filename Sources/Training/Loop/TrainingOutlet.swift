@@ -34,6 +34,13 @@ public struct TrainingOutlet {
         self.progress = progress
     }
 
+    /// The same, shared by the ranks of a group.
+    public func shared(by group: ProcessGroup, shardsState: Bool) -> TrainingOutlet {
+        var outlet: TrainingOutlet = self
+        (outlet.group, outlet.shardsState) = (group, shardsState)
+        return outlet
+    }
+
     /// Where the checkpoints of a run's folder lie.
     public static func checkpoints(in folder: URL) -> URL { folder.appendingPathComponent("checkpoints", isDirectory: true) }
 
