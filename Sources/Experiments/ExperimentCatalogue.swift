@@ -8,6 +8,7 @@ public enum ExperimentCatalogue {
         FourierHeadExperiment.self,
         GatedLinearAttentionExperiment.self,
         HyperZZWExperiment.self,
+        LayerwiseQuantizationExperiment.self,
         LigerExperiment.self,
         LightNetExperiment.self,
         LiTExperiment.self,

@@ -60,6 +60,7 @@ import Testing
         try CardExamples.fourierHead()
         try CardExamples.gla()
         try CardExamples.hyperzzw()
+        try CardExamples.layerwiseQuantization()
         try CardExamples.liger()
         try CardExamples.lightnet()
         try CardExamples.lit()

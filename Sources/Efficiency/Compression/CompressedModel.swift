@@ -87,9 +87,10 @@ public struct CompressedModel {
     /// Writes the folder; each file is replaced as a whole.
     /// - Parameters:
     ///   - folder: is made where it does not exist.
+    ///   - source: a folder whose other files that belong to the tokenizer or to generation are copied; nil copies none.
     ///   - mostShardBytes: a larger model is cut into several files with an index.
     /// - Throws: an error naming the file that cannot be written.
-    public func save(to folder: URL, mostShardBytes: Int? = nil) throws {
+    public func save(to folder: URL, companionsFrom source: URL? = nil, mostShardBytes: Int? = nil) throws {
         let description: CompressionDescription = try CompressionDescription(of: model, history: history)
         let document: Data = try description.document(in: configuration)
         let tensors: [(String, Tensor)] = model.stateTensors().map { name, tensor in
@@ -101,7 +102,24 @@ public struct CompressedModel {
             Dictionary(uniqueKeysWithValues: tensors), metadata: ["format": "pt"],
             to: folder.appendingPathComponent("model.safetensors"), mostShardBytes: mostShardBytes)
         try tokenizer.save(to: folder.appendingPathComponent("tokenizer.json"))
+        if let source { try Self.copyCompanions(from: source, to: folder) }
         try AtomicFile.write(document, to: folder.appendingPathComponent("config.json").path)
+    }
+
+    /// Files beside a model that other programs read, and Linnet does not write.
+    private static let companions: [String] = [
+        "1_Pooling/config.json", "added_tokens.json", "chat_template.jinja", "config_sentence_transformers.json", "generation_config.json",
+        "merges.txt", "modules.json", "sentence_bert_config.json", "special_tokens_map.json", "tokenizer.model", "tokenizer_config.json",
+        "vocab.json", "vocab.txt",
+    ]
+
+    private static func copyCompanions(from source: URL, to folder: URL) throws {
+        for name in companions {
+            let (file, copy): (URL, URL) = (source.appendingPathComponent(name), folder.appendingPathComponent(name))
+            guard FileManager.default.fileExists(atPath: file.path) else { continue }
+            try AtomicFile.createFolder(copy.deletingLastPathComponent().path)
+            try AtomicFile.write(try readFile(file.path), to: copy.path)
+        }
     }
 
     // MARK: The layers
@@ -109,23 +127,21 @@ public struct CompressedModel {
     /// The model where it predicts tokens and is made of blocks; nil for an encoder.
     public var languageModel: (any LayeredLanguageModel)? { model as? any LayeredLanguageModel }
 
-    /// Dotted paths of the blocks, first to last.
-    public var blockPaths: [String] {
-        if let languageModel { return languageModel.blockPaths }
-        return (model as? BertModel)?.layers.indices.map { "encoder.layer.\($0)" } ?? []
+    /// The model as a stack of blocks. Traps for a model that is none, which no folder holds.
+    public var stack: BlockStack {
+        if let languageModel { return BlockStack(languageModel) }
+        guard let encoder = model as? BertModel else { preconditionFailure("CompressedModel: a \(type(of: model)) has no blocks") }
+        return BlockStack(encoder)
     }
+
+    /// Dotted paths of the blocks, first to last.
+    public var blockPaths: [String] { stack.paths }
 
     /// The blocks, first to last.
-    public var blocks: [Module] { blockPaths.compactMap { model.module(at: $0) } }
+    public var blocks: [Module] { stack.blocks }
 
     /// The dense matrices inside the blocks, in the order of the forward pass: those of compressed layers' own parts among them.
-    public var denseLinearMaps: [(path: String, layer: any LinearMap)] {
-        let prefixes: [String] = blockPaths.map { "\($0)." }
-        return model.namedModules().compactMap { path, module in
-            guard module is Linear || module is TransposedLinear, prefixes.contains(where: path.hasPrefix) else { return nil }
-            return (module as? any LinearMap).map { (path, $0) }
-        }
-    }
+    public var denseLinearMaps: [(path: String, layer: any LinearMap)] { stack.denseLinearMaps }
 
     /// Multiplies every compressed layer that has a matrix out to a dense one, as the format of the dense model has it: the result is read by all
     /// that read dense models. Returns the paths of compressed layers that have no matrix, and stay.

@@ -91,6 +91,13 @@ public struct QuantizedMatrix {
     /// `[out, groups]`, uint8.
     public let zeros: Tensor
 
+    /// Matrices of some rows each, one after the other.
+    func split(_ rows: [Int]) -> [QuantizedMatrix] {
+        let parts: [(Tensor, (Tensor, Tensor))] = Array(
+            zip(codes.split(sizes: rows), zip(scales.split(sizes: rows), zeros.split(sizes: rows))))
+        return parts.map { QuantizedMatrix(quantizer: quantizer, codes: $0, scales: $1.0, zeros: $1.1) }
+    }
+
     /// The matrix that remains, `[out, in]`.
     public func dequantized(dtype: DType = .float32) -> Tensor {
         func spread(_ values: Tensor) -> Tensor {

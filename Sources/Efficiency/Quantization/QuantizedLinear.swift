@@ -3,7 +3,8 @@ import Torch
 
 /// An affine map whose matrix is kept as packed codes of 2, 3, 4 or 8 bits with a scale (float16) and a zero point for each group of inputs.
 ///
-/// A gradient passes to the input; codes are not trained.
+/// On the CPU a few rows of float32 are multiplied by a fused kernel that decodes in registers; more rows, where a matrix product is worth the memory,
+/// are multiplied by the decoded matrix. A gradient passes to the input; codes are not trained.
 public final class QuantizedLinear: Module, LinearMap, CompressedLayer {
     public typealias Configuration = GroupQuantizer
 
@@ -61,9 +62,25 @@ public final class QuantizedLinear: Module, LinearMap, CompressedLayer {
             zeros: PackedCodes.unpack(zeros, bits: configuration.bits, count: groups))
     }
 
-    public func denseWeight() -> Tensor { noGrad { matrix.dequantized() } }
+    /// Rows up to which the fused kernel is the faster way.
+    static let mostFusedRows: Int = 16
 
-    public func callAsFunction(_ x: Tensor) -> Tensor { linear(x, weight: denseWeight().asType(x.dtype), bias: bias) }
+    private var fused: FusedQuantizedLinear? {
+        guard FusedKernels.isEnabled, codes.device == .cpu else { return nil }
+        return FusedQuantizedLinear(
+            codes: codes, scales: scales, zeros: zeros, inputs: inputDimensions, bits: configuration.bits,
+            groupSize: configuration.groupSize)
+    }
+
+    public func denseWeight() -> Tensor { noGrad { fused?.dequantized() ?? matrix.dequantized() } }
+
+    public func callAsFunction(_ x: Tensor) -> Tensor {
+        if x.count <= Self.mostFusedRows * inputDimensions, x.dtype == .float32, !x.requiresGrad, let fused { return fused(x, bias: bias) }
+        return linear(x, weight: denseWeight().asType(x.dtype), bias: bias)
+    }
+
+    /// Bytes of codes, scales and zero points.
+    var codeBytes: Int { codes.byteCount + scales.byteCount + zeros.byteCount }
 
     /// Bytes of codes, scales and zero points of such a layer, and of a float32 bias if it has one.
     public static func bytes(of layer: any LinearMap, quantizer: GroupQuantizer) -> Int {
