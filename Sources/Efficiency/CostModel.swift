@@ -2,7 +2,7 @@ import NN
 import SequenceModels
 import Torch
 
-/// A layer that is no ``LinearMap`` and yet stands for one: lookups in tables, random features. ``CostModel`` counts what it says.
+/// A layer that is no `LinearMap` and yet stands for one: lookups in tables, random features. ``CostModel`` counts what it says.
 public protocol CostedLayer: Module {
     /// Multiply-accumulates of one input vector, without those of the layers below.
     var multiplyAccumulates: Int { get }

@@ -131,12 +131,7 @@ public final class MemoryFormer: Module, LayeredLanguageModel {
     }
 
     public func residualStream(_ tokens: Tensor, mask: Tensor? = nil) -> [Tensor] {
-        var states: [Tensor] = [embedding(tokens)]
-        for block in blocks {
-            var none: MixerState?
-            states.append(block(states[states.count - 1], mask: mask, state: &none))
-        }
-        return states
+        blocks.residualStream(embedding(tokens), mask: mask)
     }
 
     public func step(_ token: Tensor, state: inout LanguageModelState) -> Tensor {

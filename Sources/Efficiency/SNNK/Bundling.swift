@@ -129,7 +129,7 @@ public enum Bundling {
     }
 
     /// A feed-forward `contraction(f(expansion(x)))` as one matrix over the features of its input: what becomes of a transformer's feed-forward, for
-    /// instance `model.replaceModule(at: "blocks.0.feed_forward", with: bundled)` in a ``PlainTransformer``. Calibrate it by ``BundledLayer/fit(_:_:ridge:)``
+    /// instance `model.replaceModule(at: "blocks.0.feed_forward", with: bundled)` in a `PlainTransformer`. Calibrate it by ``BundledLayer/fit(_:_:ridge:)``
     /// on inputs and outputs of the feed-forward, or train it.
     /// - Parameters:
     ///   - expansion: whose activation is part of the kind.

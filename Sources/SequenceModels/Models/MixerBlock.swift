@@ -24,6 +24,14 @@ extension Array where Element: MixerBlock {
         return x
     }
 
+    /// The stream before each layer and after the last one, `layers + 1` of `[B, T, D]`.
+    package func residualStream(_ x: Tensor, mask: Tensor?) -> [Tensor] {
+        reduce(into: [x]) { states, block in
+            var none: MixerState?
+            states.append(block(states[states.count - 1], mask: mask, state: &none, mode: nil))
+        }
+    }
+
     /// One token, `[B, D]`, through all layers.
     package func step(_ x: Tensor, state: inout LanguageModelState) -> Tensor {
         var x: Tensor = x

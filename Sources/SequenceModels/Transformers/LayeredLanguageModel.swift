@@ -39,11 +39,6 @@ extension LanguageModel: LayeredLanguageModel {
     public var blockPaths: [String] { blocks.indices.map { "blocks.\($0)" } }
 
     public func residualStream(_ tokens: Tensor, mask: Tensor? = nil) -> [Tensor] {
-        var states: [Tensor] = [embedding(tokens)]
-        for block in blocks {
-            var none: MixerState?
-            states.append(block(states[states.count - 1], mask: mask, state: &none))
-        }
-        return states
+        blocks.residualStream(embedding(tokens), mask: mask)
     }
 }

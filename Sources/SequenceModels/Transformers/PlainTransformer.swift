@@ -115,12 +115,7 @@ public final class PlainTransformer: Module, LayeredLanguageModel {
     }
 
     public func residualStream(_ tokens: Tensor, mask: Tensor? = nil) -> [Tensor] {
-        var states: [Tensor] = [embedded(tokens, from: 0)]
-        for block in blocks {
-            var none: MixerState?
-            states.append(block(states[states.count - 1], mask: mask, state: &none))
-        }
-        return states
+        blocks.residualStream(embedded(tokens, from: 0), mask: mask)
     }
 
     public func step(_ token: Tensor, state: inout LanguageModelState) -> Tensor {
