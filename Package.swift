@@ -99,7 +99,8 @@ let package = Package(
                 .product(name: "Yams", package: "Yams"),
             ]),
         .executableTarget(
-            name: "linnet-bench", dependencies: ["Efficiency", "Papers", "SequenceModels"], path: "Benchmarks", exclude: ["peers"]),
+            name: "linnet-bench", dependencies: ["Efficiency", "Papers", "SequenceModels"], path: "Benchmarks",
+            exclude: ["limited-link.sh", "peers"]),
         .target(name: "TestSupport", path: "Tests/TestSupport"),
         .testTarget(name: "TorchTests", dependencies: ["Torch", "TestSupport"]),
         .testTarget(name: "NNTests", dependencies: ["NN", "TestSupport"]),

@@ -25,22 +25,15 @@ public struct MemoryFormerTraining: Codable, Sendable {
     /// Builds the model from the trainer's seed and trains it.
     /// - Parameters:
     ///   - corpus: tokens to train and to validate on.
-    ///   - folder: gets the checkpoints, below `checkpoints`; nil keeps nothing.
-    ///   - resume: continue from the newest checkpoint of the folder.
-    ///   - sink: receives the metrics.
-    ///   - progress: how progress is shown.
+    ///   - outlet: where checkpoints and metrics go, whether an earlier run goes on, and the ranks among which each batch is divided.
     public func run(
-        _ corpus: LanguageModelTraining.Corpus, folder: URL? = nil, resume: Bool = false, sink: any MetricSink = MetricFanOut([]),
-        progress: ProgressStyle = .automatic()
+        _ corpus: LanguageModelTraining.Corpus, outlet: TrainingOutlet = TrainingOutlet()
     ) throws -> (model: MemoryFormer, result: TrainingResult, score: LanguageModelScore) {
         seedEverything(trainer.seed)
         let network: MemoryFormer = MemoryFormer(model)
-        let encoder: JSONEncoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys]
         let fit: LanguageModelFit = LanguageModelFit(
-            optimizer: optimizer, trainer: trainer, context: context, rows: rows,
-            description: String(decoding: try encoder.encode(self), as: UTF8.self))
-        let (result, score) = try fit.run(network, corpus, folder: folder, resume: resume, sink: sink, progress: progress)
+            optimizer: optimizer, trainer: trainer, context: context, rows: rows, description: try sortedJSON())
+        let (result, score) = try fit.run(network, corpus, outlet)
         return (network, result, score)
     }
 }

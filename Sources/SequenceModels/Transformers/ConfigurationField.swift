@@ -23,7 +23,7 @@ struct ConfigurationField<Configuration>: Sendable {
     }
 
     /// A value that the configuration may leave out.
-    static func value<Value: Codable>(
+    static func value<Value: Codable & Sendable>(
         _ name: FieldName, _ setting: Setting<Value>, standard: @escaping @Sendable (Configuration) -> Value,
         check: @escaping @Sendable (Value) throws -> Void = { _ in }
     ) -> ConfigurationField {

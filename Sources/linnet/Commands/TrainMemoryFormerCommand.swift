@@ -54,8 +54,8 @@ struct TrainMemoryFormerCommand: AsyncParsableCommand {
         let tokens: LanguageModelTraining.Corpus = try LanguageModelTraining.Corpus(corpus, tokenizer: chosen, context: context)
         let folder: MemoryFormerFolder = MemoryFormerFolder(run.url)
         if !run.hasCheckpoint { try folder.describe(training.model, chosen) }
-        let (model, result, score) = try run.recorded(kind: "memoryformer", configuration: training, seed: optimization.seed) { sink in
-            try training.run(tokens, folder: run.url, resume: run.resume, sink: sink, progress: run.progress.style)
+        let (model, result, score) = try run.recorded(kind: "memoryformer", configuration: training, seed: optimization.seed) { outlet in
+            try training.run(tokens, outlet: outlet)
         }
         try folder.save(model, chosen)
         print(

@@ -99,7 +99,7 @@ struct RedcoParity {
     private func collectivesOfABlock(_ deployer: Deployer) throws -> (forward: Double, backward: Double) {
         let counts: [(Double, Double)] = try [2, 4].map { layers in
             let model: Module = try family.make(layers, seed)
-            try divide(model, deployer)
+            _ = try divide(model, deployer)
             return try Self.collectives(of: model, family, Self.collate(Array(rows.prefix(1))), deployer.groups.model)
         }
         return ((counts[1].0 - counts[0].0) / 2, (counts[1].1 - counts[0].1) / 2)
