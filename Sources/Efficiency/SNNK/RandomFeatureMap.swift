@@ -59,11 +59,11 @@ public enum RandomFeatureKind: Codable, Sendable, Hashable {
 public func gaussianDirections(_ count: Int, _ dimensions: Int, orthogonal: Bool, generator: RandomGenerator? = nil) -> Tensor {
     let independent: Tensor = .normal([count, dimensions], generator: generator)
     guard orthogonal else { return independent }
-    let blocks: [Tensor] = (0..<(count + dimensions - 1) / dimensions).map { _ in
-        Initializer.orthogonal()([dimensions, dimensions], generator: generator)
-    }
-    let directions: Tensor = concatenated(blocks).narrowed(axis: 0, start: 0, length: count)
-    return directions * independent.norm(axes: [1], keepDims: true)
+    let blocks: Int = (count + dimensions - 1) / dimensions
+    let (q, r): (Tensor, Tensor) = Tensor.normal([blocks, dimensions, dimensions], generator: generator).qr()
+    // Signs that make the factorisation unique, and with it the distribution uniform over orthogonal matrices.
+    let unique: Tensor = q * r.diagonal().sign().expandedDimensions(axis: 1)
+    return unique.flattened(from: 0, to: 1).narrowed(axis: 0, start: 0, length: count) * independent.norm(axes: [1], keepDims: true)
 }
 
 extension Tensor {

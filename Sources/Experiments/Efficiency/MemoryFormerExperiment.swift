@@ -11,7 +11,7 @@ public struct MemoryFormerExperiment: Experiment {
     private static let loss: String = "validation loss (nats per character)"
     private static let cost: String = "layers' multiply-accumulates a token"
     private static let parameters: String = "parameters"
-    private static let seconds: String = "training (s)"
+    private static let seconds: String = "training time (s)"
     private static let entropy: String = "lowest entropy of a layer's reads over its bits"
     private static let steps: String = "step by step against whole text (largest difference)"
     private static let lookup: String = "lookup against explicit sum (relative)"
