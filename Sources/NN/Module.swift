@@ -78,15 +78,18 @@ open class Module {
     }
 
     /// As ``replaceModule(at:with:)`` for a path from a file: false where there is no such place, and nothing is changed.
-    public func replaceModuleIfPossible(at path: String, with module: Module) -> Bool { replaced(path, by: module) }
+    public func replaceModuleIfPossible(at path: String, with module: Module) -> Bool { replaced(path, by: module, commits: true) }
 
-    private func replaced(_ path: String, by module: Module) -> Bool {
+    /// Whether ``replaceModule(at:with:)`` would find a place that admits the module.
+    public func canReplaceModule(at path: String, with module: Module) -> Bool { replaced(path, by: module, commits: false) }
+
+    private func replaced(_ path: String, by module: Module, commits: Bool) -> Bool {
         for case .modules(let name, let read, let replace) in members {
             for (place, child) in read() {
                 let full: String = Reflection.joined(name, place)
-                if path == full { return replace?(place, module) ?? false }
+                if path == full { return replace?(place, module, commits) ?? false }
                 let inside: String? = full.isEmpty ? path : path.hasPrefix("\(full).") ? String(path.dropFirst(full.count + 1)) : nil
-                if let inside, child.replaced(inside, by: module) { return true }
+                if let inside, child.replaced(inside, by: module, commits: commits) { return true }
             }
         }
         return false

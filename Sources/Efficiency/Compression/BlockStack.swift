@@ -41,15 +41,16 @@ public struct BlockStack {
         }
     }
 
-    /// The dense matrices inside the blocks, in the order of the forward pass, those of compressed layers' own parts among them.
+    /// The dense matrices inside the blocks whose place admits another kind of layer, in the order of the forward pass: those of compressed layers' own
+    /// parts among them.
     public var denseLinearMaps: [(path: String, layer: any LinearMap)] { paths.indices.flatMap(denseLinearMaps(in:)) }
 
-    /// The dense matrices inside one block.
+    /// The dense matrices inside one block whose place admits another kind of layer.
     public func denseLinearMaps(in index: Int) -> [(path: String, layer: any LinearMap)] {
         guard let block = model.module(at: paths[index]) else { return [] }
         return block.namedModules(prefix: paths[index]).compactMap { path, module in
-            guard module is Linear || module is TransposedLinear else { return nil }
-            return (module as? any LinearMap).map { (path, $0) }
+            guard module is Linear || module is TransposedLinear, let map = module as? any LinearMap else { return nil }
+            return model.canReplaceModule(at: path, with: InputRecorder(map, pass: InputRecorder.Pass())) ? (path, map) : nil
         }
     }
 }

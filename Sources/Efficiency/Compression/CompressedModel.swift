@@ -145,7 +145,8 @@ public struct CompressedModel {
     /// The blocks, first to last.
     public var blocks: [Module] { stack.blocks }
 
-    /// The dense matrices inside the blocks, in the order of the forward pass: those of compressed layers' own parts among them.
+    /// The dense matrices inside the blocks whose place admits another kind of layer, in the order of the forward pass: those of compressed layers' own
+    /// parts among them.
     public var denseLinearMaps: [(path: String, layer: any LinearMap)] { stack.denseLinearMaps }
 
     /// Multiplies every compressed layer that has a matrix out to a dense one, as the format of the dense model has it: the result is read by all
