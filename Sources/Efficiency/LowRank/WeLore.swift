@@ -118,16 +118,10 @@ extension Module {
         let maps: [(path: String, layer: any LinearMap)] = (self as? any LayeredLanguageModel)?.blockLinearMaps ?? linearMaps
         let prefix: String = self is BertModel ? "encoder.layer." : ""
         return maps.filter { path, layer in
-            (layer is Linear || layer is TransposedLinear) && path.hasPrefix(prefix) && admitsLinearMaps(at: path, holding: layer)
+            guard layer is Linear || layer is TransposedLinear, path.hasPrefix(prefix) else { return false }
+            let other: LowRankLinear = LowRankLinear(layer.inputDimensions, layer.outputDimensions, rank: 0, bias: false)
+            return canReplaceModule(at: path, with: other)
         }
-    }
-
-    /// Whether any linear map may stand where a layer stands, which shows by trying.
-    private func admitsLinearMaps(at path: String, holding layer: any LinearMap) -> Bool {
-        let other: LowRankLinear = LowRankLinear(layer.inputDimensions, layer.outputDimensions, rank: 0, bias: false)
-        guard replaceModuleIfPossible(at: path, with: other) else { return path.isEmpty }
-        replaceModule(at: path, with: layer)
-        return true
     }
 }
 
