@@ -13,7 +13,9 @@ struct SmokeTests {
         return sets.allSatisfy { (try? DataDirectory.standard.locate($0)) != nil }
     }()
 
-    private static let sets: [String] = ["tinyshakespeare", "fsdd", "mnist", "cifar10-jpeg", "ett", "exchange_rate", "sklearn", "wikitext-2"]
+    private static let sets: [String] = [
+        "tinyshakespeare", "fsdd", "mnist", "cifar10-jpeg", "ett", "exchange_rate", "sklearn", "wikitext-2",
+    ]
 
     @Test(
         .enabled(if: hasData, "needs \(sets.joined(separator: ", ")) in $LINNET_DATA or ../shared/data"),
