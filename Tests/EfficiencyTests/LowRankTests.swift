@@ -161,7 +161,8 @@ struct WeLoreTests {
         #expect(plan.layers.contains { $0.isLowRank } && plan.layers.contains { !$0.isLowRank })
         let (factored, merged): (PlainTransformer, PlainTransformer) = (try model(), try model())
         factored.train(false)
-        WeLore.apply(plan, to: factored)
+        let report: CompressionReport = WeLore.apply(plan, to: factored)
+        #expect(report.memory.after == Double(factored.byteCount) && report.steps[0].choices.count == 12)
         WeLore.apply(plan, to: merged, as: .merged)
         #expect(factored(tokens).isClose(to: merged(tokens), relative: 1e-4, absolute: 1e-6))
         #expect(!factored(tokens).isClose(to: try model()(tokens), relative: 1e-4, absolute: 1e-6))
@@ -196,10 +197,17 @@ struct WeLoreTests {
         #expect(spectra.map(\.outputDimensions) == [24, 8, 32, 8])
         gpt2.train(false)
         let before: Tensor = gpt2(tokens)
-        WeLore.apply(try UniformRankPlan(reduction: 0.001).plan(spectra), to: gpt2)
         let full: RankPlan = RankPlan(spectra, ranks: [8, 8, 8, 8], minRatio: -1, threshold: nil)
         WeLore.apply(full, to: gpt2)
         #expect(gpt2(tokens).isClose(to: before, relative: 1e-4, absolute: 1e-5))
+        let gated: LanguageModel = try LanguageModel(
+            LanguageModelConfiguration(vocabularySize: 11, dimensions: 8, layers: 1, mixer: MixerConfiguration(.gla, heads: 2)))
+        // The two small factors of the gate are held as what they are.
+        #expect(gated.blockLinearMaps.contains { $0.path.contains("gk_proj") })
+        let plan: RankPlan = try WeLore.plan(WeLore.singularSpectra(gated), targetERR: 0.7)
+        #expect(plan.layers.count > 4 && !plan.layers.contains { $0.path.contains("gk_proj") })
+        WeLore.apply(plan, to: gated)
+        #expect(gated(tokens).shape == [1, 6, 11])
     }
 }
 

@@ -1,4 +1,5 @@
 import NN
+import SequenceModels
 import Torch
 
 /// A linear layer whose matrix is kept as a product of two factors, `y = A (B x) + b`: `rank · (inputs + outputs)` numbers in place of
@@ -71,3 +72,8 @@ func balancedFactors(of matrix: Tensor, rank: Int) -> (left: Tensor, right: Tens
 
 /// The matrix in a dtype that factorisations exist for.
 func decomposable(_ matrix: Tensor) -> Tensor { matrix.detached().asType(matrix.dtype == .float64 ? .float64 : .float32) }
+
+/// A dense layer with a matrix `[outputDimensions, inputDimensions]`, stored as GPT-2's checkpoints have it where `isTransposed`.
+func denseLayer(weight: Tensor, bias: Tensor?, isTransposed: Bool) -> any LinearMap {
+    isTransposed ? TransposedLinear(weight: weight.mT.contiguous(), bias: bias) : Linear(weight: weight, bias: bias)
+}

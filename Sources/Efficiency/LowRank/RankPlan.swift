@@ -1,4 +1,5 @@
-import NN
+import Foundation
+import Torch
 
 /// The singular values of one layer's matrix.
 public struct LayerSpectrum: Sendable, Equatable {
@@ -100,6 +101,15 @@ public struct RankPlan: Codable, Sendable, Equatable {
     /// Elements kept over elements of the dense matrices; above 1 where layers are replaced that lose less than they would have to.
     public var parameterRatio: Double {
         Double(layers.reduce(0) { $0 + $1.keptCount }) / Double(max(layers.reduce(0) { $0 + $1.denseCount }, 1))
+    }
+}
+
+extension RankPlan {
+    /// The three numbers that say how much a plan saves, in words.
+    public var summary: String {
+        String(
+            format: "%.1f %% of the singular values below the threshold, %.1f %% dropped; matrices keep %.1f %% of their elements",
+            100 * attemptedReduction, 100 * achievedReduction, 100 * parameterRatio)
     }
 }
 

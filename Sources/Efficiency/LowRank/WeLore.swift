@@ -70,14 +70,37 @@ public enum WeLore {
     }
 
     /// Replaces the layers that a plan calls low-rank; the others are not touched. Traps where the model has no such layers.
-    public static func apply(_ plan: RankPlan, to model: Module, as form: Form = .factors) {
+    /// - Returns: what became of each layer, and the model's bytes before and after.
+    @discardableResult
+    public static func apply(_ plan: RankPlan, to model: Module, as form: Form = .factors) -> CompressionReport {
+        var report: CompressionReport = CompressionReport(memory: .init(before: Double(model.byteCount)), isDryRun: false)
         let layers: [String: any LinearMap] = Dictionary(uniqueKeysWithValues: model.denseMatrices)
+        report.steps = [.init(name: "welore", summary: plan.summary, choices: choices(plan, layers))]
         for choice in plan.layers where choice.isLowRank {
-            guard let layer = layers[choice.path] else { preconditionFailure("WeLore: the model has no linear map \(choice.path)") }
+            guard let layer = layers[choice.path] else { preconditionFailure("WeLore: the model has no dense matrix \(choice.path)") }
             let factors: LowRankLinear = LowRankLinear(layer, rank: choice.rank)
-            model.replaceModule(at: choice.path, with: form == .factors ? factors : factors.merged())
+            switch form {
+            case .factors: model.replaceModule(at: choice.path, with: factors)
+            case .merged:
+                let product: Tensor = noGrad { factors.denseWeight() }
+                model.replaceModule(
+                    at: choice.path, with: denseLayer(weight: product, bias: factors.bias, isTransposed: layer is TransposedLinear))
+            }
         }
         model.train(model.isTraining)
+        report.memory.after = Double(model.byteCount)
+        return report
+    }
+
+    /// What a plan makes of these layers, by path.
+    static func choices(_ plan: RankPlan, _ layers: [String: any LinearMap]) -> [LayerChoice] {
+        plan.layers.compactMap { choice in
+            guard let layer = layers[choice.path] else { return nil }
+            let text: String = choice.isLowRank ? "rank \(choice.rank) of \(choice.fullRank)" : "dense"
+            return LayerChoice(
+                path: choice.path, choice: "\(text), \(Int((100 * choice.prunedShare).rounded())) % below the threshold",
+                bytesBefore: layer.byteCount, bytesAfter: LowRankLinear.bytes(of: layer, keeping: choice.keptCount))
+        }
     }
 
     /// Freezes embeddings and all linear maps but those of low rank. Factors, their biases and the gains of norms are trained.
@@ -88,18 +111,17 @@ public enum WeLore {
     }
 }
 
-extension LowRankLinear {
-    /// A dense layer that computes the same; the bias is shared.
-    public func merged() -> Linear { Linear(weight: noGrad { denseWeight() }, bias: bias) }
-}
-
 extension Module {
-    /// The dense matrices that are compressed: of a transformer those of attention and feed-forward, without embedding and head; of any other
-    /// module all.
+    /// The dense matrices that may be replaced: of a transformer those of attention and feed-forward, without embedding and head; of any other
+    /// module all. Some mixers have small ones that may not, such as those of their gates.
     var denseMatrices: [(path: String, layer: any LinearMap)] {
         let maps: [(path: String, layer: any LinearMap)] = (self as? any LayeredLanguageModel)?.blockLinearMaps ?? linearMaps
         let prefix: String = self is BertModel ? "encoder.layer." : ""
-        return maps.filter { ($0.layer is Linear || $0.layer is TransposedLinear) && $0.path.hasPrefix(prefix) }
+        return maps.filter { path, layer in
+            guard layer is Linear || layer is TransposedLinear, path.hasPrefix(prefix) else { return false }
+            let other: LowRankLinear = LowRankLinear(layer.inputDimensions, layer.outputDimensions, rank: 0, bias: false)
+            return canReplaceModule(at: path, with: other)
+        }
     }
 }
 

@@ -56,27 +56,26 @@ public struct WeLoreStep: CompressionStep {
     }
 
     public func plan(_ subject: CompressedModel, _ context: CompressionContext) throws -> [LayerChoice] {
-        choices(try rankPlan(subject), try layers(of: subject))
+        let layers: [String: any LinearMap] = try layers(of: subject)
+        return WeLore.choices(try rankPlan(subject, context), layers)
     }
 
     public func apply(to subject: CompressedModel, _ context: CompressionContext) throws -> [LayerChoice] {
         let text: TextWindows? = steps > 0 ? try context.requiredCalibration(for: "fine-tuning after welore") : nil
-        let layers: [String: any LinearMap] = try layers(of: subject)
-        let plan: RankPlan = try rankPlan(subject)
-        WeLore.apply(plan, to: subject.model)
+        _ = try layers(of: subject)
+        let report: CompressionReport = WeLore.apply(try rankPlan(subject, context), to: subject.model)
         if let text, let model = subject.languageModel {
             WeLore.freezeForFinetuning(model)
             try LowRankStepTraining(steps: steps, learningRate: learningRate).run(model, on: text, context) { model.loss($0) }
         }
-        return choices(plan, layers)
+        return report.steps.flatMap(\.choices)
     }
 
-    private func rankPlan(_ subject: CompressedModel) throws -> RankPlan {
-        try WeLore.plan(WeLore.singularSpectra(subject.model), targetERR: reduction, minRatio: minRatio, normalization: normalization)
-    }
-
-    private func choices(_ plan: RankPlan, _ layers: [String: any LinearMap]) -> [LayerChoice] {
-        plan.layers.compactMap { choice in layers[choice.path].map { Self.choice(choice, of: $0) } }
+    private func rankPlan(_ subject: CompressedModel, _ context: CompressionContext) throws -> RankPlan {
+        let plan: RankPlan = try WeLore.plan(
+            WeLore.singularSpectra(subject.model), targetERR: reduction, minRatio: minRatio, normalization: normalization)
+        context.progress(plan.summary)
+        return plan
     }
 
     private func layers(of subject: CompressedModel) throws -> [String: any LinearMap] {
@@ -84,14 +83,6 @@ public struct WeLoreStep: CompressionStep {
             throw ConfigurationError("welore can fine-tune language models only; leave out steps")
         }
         return try subject.requiredDenseMatrices(for: Self.name)
-    }
-
-    private static func choice(_ choice: RankPlan.Layer, of layer: any LinearMap) -> LayerChoice {
-        let dropped: String = "\(Int((100 * choice.prunedShare).rounded())) % below the threshold"
-        let text: String = choice.isLowRank ? "rank \(choice.rank) of \(choice.fullRank)" : "dense"
-        return LayerChoice(
-            path: choice.path, choice: "\(text), \(dropped)", bytesBefore: layer.byteCount,
-            bytesAfter: LowRankLinear.bytes(of: layer, keeping: choice.keptCount))
     }
 }
 

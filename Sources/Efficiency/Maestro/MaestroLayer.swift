@@ -1,4 +1,5 @@
 import NN
+import SequenceModels
 import Torch
 
 /// A matrix `[m, n]` as a product of two factors whose components are ordered by importance: what ``MaestroLinear`` and ``MaestroConv2d`` have
@@ -76,6 +77,9 @@ public class MaestroLayer: Module {
 
 /// A linear layer `y = U (Vᵀ x) + b` with ordered components.
 public final class MaestroLinear: MaestroLayer, LinearMap {
+    /// Whether the layer that was decomposed stores its matrix as GPT-2 does; a dense one in its place then does so too.
+    private let isTransposed: Bool
+
     /// Starts as the decomposition of a new ``Linear``.
     public convenience init(_ inputDimensions: Int, _ outputDimensions: Int, bias: Bool = true, generator: RandomGenerator? = nil) {
         self.init(Linear(inputDimensions, outputDimensions, bias: bias, generator: generator))
@@ -83,6 +87,7 @@ public final class MaestroLinear: MaestroLayer, LinearMap {
 
     /// Computes what a layer computes; the bias is a copy.
     public init(_ layer: any LinearMap) {
+        isTransposed = layer is TransposedLinear
         super.init(matrix: layer.denseWeight(), bias: layer.bias.map { $0.detached().cloned() })
     }
 
@@ -103,7 +108,7 @@ public final class MaestroLinear: MaestroLayer, LinearMap {
         noGrad {
             let (left, right): (Tensor, Tensor) = factors(rank: rank)
             let bias: Tensor? = bias?.cloned()
-            if isDenseSmaller(rank: rank) { return Linear(weight: left.matmul(right), bias: bias) }
+            if isDenseSmaller(rank: rank) { return denseLayer(weight: left.matmul(right), bias: bias, isTransposed: isTransposed) }
             return LowRankLinear(left: left.cloned(), right: right.cloned(), bias: bias)
         }
     }

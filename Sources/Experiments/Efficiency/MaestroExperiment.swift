@@ -31,6 +31,8 @@ public struct MaestroExperiment: Experiment {
     private static let macs: String = "multiply-accumulates"
     private static let third: String = "accuracy at a third of the dense cost (%)"
     private static let thirdMacs: String = "multiply-accumulates at a third"
+    private static let milliseconds: String = "milliseconds for 250 digits"
+    private static let thirdMilliseconds: String = "milliseconds for 250 digits at a third"
     private static let quarter: String = "accuracy with 25 % of the surviving ranks (%)"
     private static let pruning: String = "pruned against masked (largest difference)"
     private static let start: String = "decomposed against dense before training (largest difference)"
@@ -125,6 +127,7 @@ public struct MaestroExperiment: Experiment {
         let dense: Sequential = MaestroImages.leNet(seed: seed)
         measurements.record(curve: try images.train(dense, Self.dense))
         measurements.record(Self.dense, Self.accuracy, seed: seed, images.accuracy(dense))
+        measurements.record(Self.dense, Self.milliseconds, seed: seed, images.milliseconds(dense))
 
         let unordered: Sequential = images.factorised()
         measurements.record(Self.unordered, Self.start, seed: seed, images.difference(unordered, MaestroImages.leNet(seed: seed)))
@@ -141,6 +144,7 @@ public struct MaestroExperiment: Experiment {
             measurements.record(name, Self.pruning, seed: seed, images.differenceOfPruning(model))
             let small: Sequential = images.extracted(model, macBudget: cost / 3)
             measurements.record(name, Self.third, seed: seed, images.accuracy(small))
+            measurements.record(name, Self.thirdMilliseconds, seed: seed, images.milliseconds(small))
             let ranks: [String: Int] = Maestro.ranks(model, macBudget: cost / 3)
             measurements.record(name, Self.thirdMacs, seed: seed, Double(Maestro.multiplyAccumulates(model, ranks: ranks)))
             record(tradeOffOf: model, name, images, &measurements)

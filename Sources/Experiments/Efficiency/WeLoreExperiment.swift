@@ -25,6 +25,8 @@ public struct WeLoreExperiment: Experiment {
     private static let achieved: String = "achieved ERR"
     private static let ratio: String = "parameters of the matrices (ratio)"
     private static let targetError: String = "distance to the wanted ERR in singular values"
+    private static let macs: String = "multiply-accumulates of a token's linear maps"
+    private static let milliseconds: String = "milliseconds for a batch"
     private static let forms: String = "factors against product (relative)"
     private static let recovered: String = "recovered (nats)"
     private static let trained: String = "trained parameters"
@@ -139,7 +141,12 @@ public struct WeLoreExperiment: Experiment {
         measurements.record(Self.minMax, Self.achieved, seed: seed, plan.achievedReduction)
         measurements.record(Self.minMax, Self.ratio, seed: seed, plan.parameterRatio)
         measurements.record(Self.minMax, Self.forms, seed: seed, try trial.differenceOfForms(plan))
-        let compressed: Double = trial.loss(of: try trial.compressed(plan, as: .factors))
+        let factored: PlainTransformer = try trial.compressed(plan, as: .factors)
+        for (name, model) in [(Self.base, trial.base), (Self.minMax, factored)] {
+            measurements.record(name, Self.macs, seed: seed, Double(CostModel(of: model).linearMultiplyAccumulates))
+            measurements.record(name, Self.milliseconds, seed: seed, trial.milliseconds(of: model))
+        }
+        let compressed: Double = trial.loss(of: factored)
         measurements.record(Self.minMax, Self.loss, seed: seed, compressed)
         for what in WeLoreTrial.Tuned.allCases {
             let result: WeLoreTrial.Tuning = try trial.tune(what, plan)

@@ -90,6 +90,13 @@ struct WeLoreTrial {
         }
     }
 
+    /// Milliseconds of one pass over a batch, the fastest of five: a shared machine only ever makes it slower.
+    func milliseconds(of model: PlainTransformer) -> Double {
+        let tokens: Tensor = source.batch(0).tensors(device: model.device).tokens
+        let clock: ContinuousClock = ContinuousClock()
+        return (0..<5).map { _ in clock.measure { noGrad { _ = model(tokens) } } / .milliseconds(1) }.min() ?? .nan
+    }
+
     // MARK: Fine-tuning
 
     /// What is trained of a compressed model.

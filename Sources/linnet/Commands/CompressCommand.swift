@@ -16,10 +16,17 @@ struct CompressCommand: AsyncParsableCommand {
             Examples:
               linnet compress quantize ~/models/llama small --bits 4 --text held-out.txt
               linnet compress quantize ~/models/llama small --bits 4 --low-bits 2 --average-bits 3.25 --calibration corpus.txt --dry-run
+              linnet compress welore ~/models/llama small --reduction 0.5 --text held-out.txt
+              linnet compress maestro ~/models/llama small --budget 0.5 --calibration corpus.txt --text held-out.txt
               linnet compress recipe steps.yaml ~/models/llama small --text held-out.txt
               linnet compress quantize ~/models/gpt2 dense --bits 4 --dense    # decoded weights, for Python's transformers
             """,
-        subcommands: [CompressQuantizeCommand.self, CompressRecipeCommand.self])
+        subcommands: [
+            CompressMaestroCommand.self,
+            CompressQuantizeCommand.self,
+            CompressRecipeCommand.self,
+            CompressWeLoreCommand.self,
+        ])
 }
 
 struct CompressQuantizeCommand: AsyncParsableCommand {
@@ -77,6 +84,7 @@ struct CompressRecipeCommand: AsyncParsableCommand {
             A recipe is a list of steps, each a method's name with its settings, which have the names of the command's flags:
 
               steps:
+                - welore: {reduction: 0.5, min-ratio: 0.5}
                 - quantize: {bits: 4, group-size: 64, method: gptq}
 
             Methods: \(CompressionSteps.all.map { $0.name }.joined(separator: ", ")). With --dry-run each step is planned on the model as it is.

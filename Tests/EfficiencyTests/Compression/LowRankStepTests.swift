@@ -76,7 +76,7 @@ import Training
     @Test func factorsAreQuantisedByTheNextStep() throws {
         var subject: CompressedModel = try subject()
         let steps: [any CompressionStep] = try recipe(
-            #"{"steps": [{"welore": {"reduction": 0.6, "min-ratio": 0.4}}, {"quantize": {"bits": 8, "group-size": 8}}]}"#)
+            #"{"steps": [{"welore": {"reduction": 0.6, "min-ratio": 0.4}}, {"quantize": {"bits": 8, "group-size": 16}}]}"#)
         let dense: Tensor = try logits(subject.model)
         let report: CompressionReport = try subject.compress(steps, context: CompressionContext())
         #expect(report.steps.count == 2 && report.steps[1].choices.contains { $0.path.hasSuffix(".left") })
@@ -139,6 +139,22 @@ import Training
         }
     }
 
+    /// A matrix that is multiplied back is stored as its model's format has it.
+    @Test func aDenseLayerOfGPT2IsTransposedAgain() throws {
+        var subject: CompressedModel = try CompressedModel(
+            PretrainedModel(model: CompressedModelTests.models()[1], tokenizer: CharacterTokenizer(corpus: "abcdefghijklmnopqrst")))
+        let before: Tensor = try logits(subject.model)
+        let spectra: [LayerSpectrum] = WeLore.singularSpectra(subject.model)
+        let full: RankPlan = RankPlan(spectra, ranks: spectra.map(\.values.count), minRatio: -1, threshold: nil)
+        WeLore.apply(full, to: subject.model, as: .merged)
+        _ = try subject.compress([MaestroStep(budget: 1, steps: 1, learningRate: 1e-9)], context: CompressionContext(calibration: text))
+        #expect(subject.model.compressedLayers.isEmpty)
+        try TestPaths.withTemporaryFolder { folder in
+            try subject.save(to: folder)
+            #expect(try logits(CompressedModel.load(from: folder).model).isClose(to: before, relative: 1e-3, absolute: 1e-3))
+        }
+    }
+
     @Test func settingsThatMakeNoSenseAreRefused() throws {
         for settings in [
             #"{"welore": {"reduction": 1.5}}"#, #"{"welore": {"steps": -1}}"#, #"{"welore": {"learning-rate": 0}}"#,
@@ -147,7 +163,7 @@ import Training
             #expect(throws: ConfigurationError.self, "\(settings)") { try recipe(#"{"steps": [\#(settings)]}"#) }
         }
         var subject: CompressedModel = try subject()
-        _ = try subject.compress([QuantizeStep(bits: 8, groupSize: 8)], context: CompressionContext())
+        _ = try subject.compress([QuantizeStep(bits: 8, groupSize: 16)], context: CompressionContext())
         #expect(throws: ConfigurationError.self) { try subject.compress([WeLoreStep()], context: CompressionContext()) }
         #expect(throws: ConfigurationError.self) {
             try subject.compress([MaestroStep()], context: CompressionContext(calibration: text))
