@@ -29,7 +29,7 @@ struct RedcoFamily: Sendable {
                     let configuration: PlainTransformerConfiguration = try PlainTransformerConfiguration(
                         vocabularySize: vocabulary, dimensions: dimensions, layers: layers, heads: heads, maximumContext: length)
                     return initialized(PlainTransformer(configuration), seed)
-                }, read: causal { ($0 as? PlainTransformer)?($1) }, needsProbe: false),
+                }, read: causal { model, tokens in (model as? PlainTransformer).map { $0(tokens) } }, needsProbe: false),
             RedcoFamily(
                 name: "Llama",
                 make: { layers, seed in
@@ -37,7 +37,7 @@ struct RedcoFamily: Sendable {
                         vocabularySize: vocabulary, dimensions: dimensions, hiddenDimensions: dimensions * 8 / 3 / 8 * 8, layers: layers,
                         heads: 2 * heads, keyValueHeads: heads)
                     return initialized(LlamaModel(configuration), seed)
-                }, read: causal { ($0 as? LlamaModel)?($1) }, needsProbe: false),
+                }, read: causal { model, tokens in (model as? LlamaModel).map { $0(tokens) } }, needsProbe: false),
             RedcoFamily(
                 name: "encoder-decoder",
                 make: { layers, seed in
@@ -59,7 +59,7 @@ struct RedcoFamily: Sendable {
                 make: { layers, seed in
                     initialized(
                         OPTModel(vocabulary: vocabulary, dimensions: dimensions, layers: layers, heads: heads, context: length), seed)
-                }, read: causal { ($0 as? OPTModel)?($1) }, needsProbe: true),
+                }, read: causal { model, tokens in (model as? OPTModel).map { $0(tokens) } }, needsProbe: true),
         ]
     }
 

@@ -59,7 +59,8 @@ struct RedcoParity {
         deployer.groups.model.resetStats()
         deployer.groups.data.resetStats()
         let started: ContinuousClock.Instant = .now
-        outcome.losses = try trainer.fit(rows, epochs: .max / rows.count, perDevice: setting.rows / deployer.mesh.dp, steps: setting.steps)
+        outcome.losses = try trainer.fit(
+            rows, epochs: Int.max / rows.count, perDevice: setting.rows / deployer.mesh.dp, steps: setting.steps)
         outcome.seconds = (ContinuousClock.now - started) / .seconds(setting.steps)
         outcome.modelStats = deployer.groups.model.stats
         outcome.dataStats = deployer.groups.data.stats
