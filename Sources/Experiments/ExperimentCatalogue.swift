@@ -5,13 +5,16 @@ public enum ExperimentCatalogue {
     /// In alphabetical order of their slugs.
     public static let all: [any Experiment.Type] = [
         DeltaNetExperiment.self,
+        DuoLLMExperiment.self,
         FourierHeadExperiment.self,
+        GammaMoDExperiment.self,
         GatedLinearAttentionExperiment.self,
         HyperZZWExperiment.self,
         LigerExperiment.self,
         LightNetExperiment.self,
         LiTExperiment.self,
         LSSLExperiment.self,
+        MatryoshkaKVExperiment.self,
         MixtureOfMemoriesExperiment.self,
         SMambaExperiment.self,
         SMETimesExperiment.self,

@@ -57,13 +57,16 @@ import Testing
 
     @Test func programsRun() throws {
         try CardExamples.deltanet()
+        try CardExamples.duoLLM()
         try CardExamples.fourierHead()
+        try CardExamples.gammaMoD()
         try CardExamples.gla()
         try CardExamples.hyperzzw()
         try CardExamples.liger()
         try CardExamples.lightnet()
         try CardExamples.lit()
         try CardExamples.lssl()
+        try CardExamples.matryoshkaKV()
         try CardExamples.mom()
         try CardExamples.sMamba()
         try CardExamples.transnormer()
