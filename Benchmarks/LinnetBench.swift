@@ -12,6 +12,7 @@ struct LinnetBench {
             GrowthBenchmark.self,
             ScanBenchmark.self,
             TrainStepBenchmark.self,
+            QuantizedBenchmark.self,
             PapersBenchmark.self,
         ]
     }

@@ -10,6 +10,7 @@ public enum ExperimentCatalogue {
         GammaMoDExperiment.self,
         GatedLinearAttentionExperiment.self,
         HyperZZWExperiment.self,
+        LayerwiseQuantizationExperiment.self,
         LigerExperiment.self,
         LightNetExperiment.self,
         LiTExperiment.self,

@@ -74,16 +74,22 @@ open class Module {
     ///
     /// The property that holds it has to be a ``ModuleInfo`` whose type admits the new module. Traps where there is no such place.
     public func replaceModule(at path: String, with module: Module) {
-        precondition(replaced(path, by: module), "no replaceable module \(path) that admits a \(type(of: module))")
+        precondition(replaceModuleIfPossible(at: path, with: module), "no replaceable module \(path) that admits a \(type(of: module))")
     }
 
-    private func replaced(_ path: String, by module: Module) -> Bool {
+    /// As ``replaceModule(at:with:)`` for a path from a file: false where there is no such place, and nothing is changed.
+    public func replaceModuleIfPossible(at path: String, with module: Module) -> Bool { replaced(path, by: module, commits: true) }
+
+    /// Whether ``replaceModule(at:with:)`` would find a place that admits the module.
+    public func canReplaceModule(at path: String, with module: Module) -> Bool { replaced(path, by: module, commits: false) }
+
+    private func replaced(_ path: String, by module: Module, commits: Bool) -> Bool {
         for case .modules(let name, let read, let replace) in members {
             for (place, child) in read() {
                 let full: String = Reflection.joined(name, place)
-                if path == full { return replace?(place, module) ?? false }
+                if path == full { return replace?(place, module, commits) ?? false }
                 let inside: String? = full.isEmpty ? path : path.hasPrefix("\(full).") ? String(path.dropFirst(full.count + 1)) : nil
-                if let inside, child.replaced(inside, by: module) { return true }
+                if let inside, child.replaced(inside, by: module, commits: commits) { return true }
             }
         }
         return false

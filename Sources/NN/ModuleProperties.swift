@@ -85,9 +85,9 @@ public final class ModuleInfo<Value>: WrappedMember {
     func member(named name: String) -> Member {
         .modules(key ?? name) { [unowned self] in
             value.map { Reflection.submodules(in: $0) } ?? []
-        } replace: { [unowned self] place, module in
+        } replace: { [unowned self] place, module, commits in
             guard let present = value, let next = Reflection.replacing(place, in: present, by: module) as? Value else { return false }
-            value = next
+            if commits { value = next }
             return true
         }
     }

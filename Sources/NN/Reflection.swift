@@ -5,8 +5,9 @@ import Torch
 enum Member {
     case parameter(String, () -> [(name: String, tensor: Tensor)])
     case buffer(String, () -> [(name: String, tensor: Tensor)])
-    /// The last closure puts another module at one of the names; nil where the property cannot be assigned.
-    case modules(String, () -> [(name: String, module: Module)], replace: ((_ place: String, _ module: Module) -> Bool)? = nil)
+    /// The last closure puts another module at one of the names, or only says whether it could; nil where the property cannot be assigned.
+    case modules(
+        String, () -> [(name: String, module: Module)], replace: ((_ place: String, _ module: Module, _ commits: Bool) -> Bool)? = nil)
 }
 
 /// A property wrapper that describes itself to ``Module``.

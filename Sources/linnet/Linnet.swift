@@ -18,6 +18,7 @@ struct Linnet: AsyncParsableCommand {
         subcommands: [
             TrainCommand.self,
             LinearizeCommand.self,
+            CompressCommand.self,
             ForecastCommand.self,
             DiffuseCommand.self,
             GenerateCommand.self,

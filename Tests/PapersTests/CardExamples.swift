@@ -55,6 +55,15 @@ enum CardExamples {
         print(logits.shape, slowLoss.item(Float.self))
     }
 
+    static func layerwiseQuantization() throws {
+        let settings = try PlainTransformerConfiguration(vocabularySize: 65, dimensions: 96, layers: 8, heads: 4)
+        let model = PlainTransformer(settings)
+        let tokens = Tensor.zeros([4, 64], dtype: .int64)
+        let order = LayerImportance.lim(model, calibration: [tokens]).ordering
+        let plan = try BitPlan.fit(averageBits: 3, ordering: order, high: 4, low: 2)
+        print(try quantize(model, plan: plan, using: GroupQuantizer()).effectiveBits)
+    }
+
     static func liger() throws {
         let settings = try LlamaConfiguration(
             vocabularySize: 256, dimensions: 64, hiddenDimensions: 176, layers: 2, heads: 4)

@@ -62,6 +62,7 @@ import Testing
         try CardExamples.gammaMoD()
         try CardExamples.gla()
         try CardExamples.hyperzzw()
+        try CardExamples.layerwiseQuantization()
         try CardExamples.liger()
         try CardExamples.lightnet()
         try CardExamples.lit()

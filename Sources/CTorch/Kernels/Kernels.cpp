@@ -127,6 +127,13 @@ int ct_state_space(const CTStateSpace *problem, bool backward) {
     });
 }
 
+int ct_quantized_linear(const CTQuantizedLinear *problem) {
+    return ct::guarded([&] {
+        const Table &table = *variant().table;
+        forEach(table.quantizedUnits(*problem), 0, [&](int64_t unit, float *) { table.quantized(*problem, unit); });
+    });
+}
+
 const char *ct_kernel_variant(void) { return variant().name; }
 
 bool ct_set_kernel_variant(const char *name) {

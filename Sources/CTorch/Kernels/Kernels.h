@@ -31,7 +31,8 @@ private:
 };
 
 // The kernels for one instruction set. A row is one head of one batch element; a unit of a scan is a run of channels
-// of one, a unit of a state space one feature of a batch element (backward: of a group of them).
+// of one, a unit of a state space one feature of a batch element (backward: of a group of them), one of a
+// quantised product some rows of the matrix.
 struct Table {
     void (*attention)(const CTAttention &problem, bool backward, int64_t row, float *scratch);
     int64_t (*attentionScratch)(const CTAttention &problem, bool backward);
@@ -40,6 +41,8 @@ struct Table {
     int64_t (*scanUnits)(const CTSelectiveScan &problem, bool backward);
     void (*stateSpace)(const CTStateSpace &problem, bool backward, int64_t unit, float *scratch);
     int64_t (*stateSpaceScratch)(const CTStateSpace &problem, bool backward);
+    void (*quantized)(const CTQuantizedLinear &problem, int64_t unit);
+    int64_t (*quantizedUnits)(const CTQuantizedLinear &problem);
 };
 
 #if defined(__x86_64__)

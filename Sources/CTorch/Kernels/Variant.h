@@ -7,6 +7,7 @@ namespace ct::kernels::CT_VARIANT {
 #include "Delta.h"
 #include "Scan.h"
 #include "StateSpace.h"
+#include "Quantized.h"
 
 inline void attention(const CTAttention &problem, bool backward, int64_t row, Arena &arena) {
     Head head(problem, row);
@@ -81,7 +82,7 @@ namespace ct::kernels {
 
 const Table CT_TABLE = {
     CT_VARIANT::runAttention, CT_VARIANT::attentionScratch, CT_VARIANT::runScan, CT_VARIANT::scanScratch, CT_VARIANT::scanUnits,
-    CT_VARIANT::runStateSpace, CT_VARIANT::stateSpaceScratch,
+    CT_VARIANT::runStateSpace, CT_VARIANT::stateSpaceScratch, CT_VARIANT::runQuantized, CT_VARIANT::quantizedUnits,
 };
 
 }  // namespace ct::kernels

@@ -180,6 +180,20 @@ typedef struct {
 
 int ct_state_space(const CTStateSpace *problem, bool backward);
 
+// y = x Wᵀ + b, x [rows, inputs] and y [rows, outputs] dense, with W in codes of 2, 3, 4 or 8 bits: weight = scale (code − zero), a scale (float16, not
+// negative) and a zero point for each `group` inputs of a row. Eight codes take `bits` bytes, the first in the lowest bits; rows of codes and of zero
+// points are filled up to a multiple of 16 codes; `group` is a multiple of 16. Without x the output is W itself, [outputs, inputs].
+typedef struct {
+    int64_t rows, inputs, outputs, bits, group;
+    const float *x;  // NULL for the matrix
+    const uint8_t *codes, *zeros;
+    const uint16_t *scales;
+    const float *bias;  // NULL for none
+    float *output;
+} CTQuantizedLinear;
+
+int ct_quantized_linear(const CTQuantizedLinear *problem);
+
 // The vectors in use: "avx512", "avx2" or "baseline". False for an unknown name or one that the processor lacks.
 const char *ct_kernel_variant(void);
 bool ct_set_kernel_variant(const char *name);

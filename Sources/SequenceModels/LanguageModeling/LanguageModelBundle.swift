@@ -33,9 +33,12 @@ public struct LanguageModelBundle {
 
     /// Reads a folder; where training has not ended yet (no `model.safetensors`), the newest checkpoint below `checkpoints` serves.
     /// - Throws: an error naming the file that is missing, broken, or does not fit.
-    public static func load(from folder: URL) throws -> LanguageModelBundle {
+    public static func load(from folder: URL) throws -> LanguageModelBundle { try load(from: folder, reshape: nil) }
+
+    static func load(from folder: URL, reshape: ((Module) throws -> Void)?) throws -> LanguageModelBundle {
         let configuration: LanguageModelConfiguration = try readConfiguration(folder.appendingPathComponent(configurationFile))
         let model: LanguageModel = try LanguageModel(configuration)
+        try reshape?(model)
         try model.load(try weights(in: folder))
         model.train(false)
         return LanguageModelBundle(model: model, tokenizer: try loadTokenizer(from: folder.appendingPathComponent("tokenizer.json")))

@@ -111,8 +111,16 @@ extension BertModel {
     /// Reads a folder with `config.json` and `model.safetensors` (or shards); a prefix `bert.` and the heads of other architectures are
     /// passed over.
     /// - Throws: an error naming the file that is missing, broken, or does not fit.
-    public static func load(from folder: URL) throws -> BertModel {
-        let configuration: BertConfiguration = try HuggingFaceFolder(folder).configuration(BertConfiguration.self, modelType: "bert")
+    public static func load(from folder: URL) throws -> BertModel { try load(from: folder, reshape: nil) }
+
+    /// As ``load(from:)``, where some layers are not those that the configuration alone describes.
+    /// - Parameters:
+    ///   - folder: with tensors for the layers as they are after `reshape`.
+    ///   - reshape: puts layers without values in the places of others, before the tensors are loaded.
+    /// - Throws: an error naming the file that is missing, broken, or does not fit, and what `reshape` throws.
+    public static func load(from folder: URL, reshape: ((Module) throws -> Void)?) throws -> BertModel {
+        let files: HuggingFaceFolder = HuggingFaceFolder(folder, reshape: reshape)
+        let configuration: BertConfiguration = try files.configuration(BertConfiguration.self, modelType: "bert")
         let stored: [String: Tensor] = try loadTensors(folder)
         let prefixed: Bool = stored.keys.contains { $0.hasPrefix("bert.") }
         let tensors: [String: Tensor] = Dictionary(
@@ -121,9 +129,8 @@ extension BertModel {
                 return (name, tensor)
             }
         ).filter { !$0.key.hasSuffix(".position_ids") }
-        let model: BertModel = try HuggingFaceFolder(folder).model(tensors, parameterCount: configuration.parameterCount) {
+        return try files.model(tensors, parameterCount: configuration.parameterCount) {
             BertModel(configuration, hasPooler: tensors["pooler.dense.weight"] != nil)
         }
-        return model
     }
 }

@@ -15,6 +15,16 @@ public final class TransposedLinear: Module, LinearMap {
         super.init()
     }
 
+    /// A layer over tensors that exist already. Traps unless the weight is a matrix that fits the bias.
+    public init(weight: Tensor, bias: Tensor? = nil) {
+        precondition(
+            weight.ndim == 2 && (bias.map { $0.shape == [weight.dim(1)] } ?? true),
+            "TransposedLinear: a weight of shape \(weight.shape) with a bias of shape \(bias?.shape ?? [])")
+        self.weight = weight
+        self.bias = bias
+        super.init()
+    }
+
     public var inputDimensions: Int { weight.dim(0) }
     public var outputDimensions: Int { weight.dim(1) }
 

@@ -6,8 +6,16 @@ import Training
 /// A folder in Hugging Face's format, read as hostile input: `config.json` beside `model.safetensors` or its shards.
 struct HuggingFaceFolder {
     private let folder: URL
+    /// Puts other layers into the model that `config.json` describes, before its tensors are loaded; nil where it has to be as described.
+    private let reshape: ((Module) throws -> Void)?
 
-    init(_ folder: URL) { self.folder = folder }
+    init(_ folder: URL, reshape: ((Module) throws -> Void)? = nil) {
+        self.folder = folder
+        self.reshape = reshape
+    }
+
+    /// How many times the elements of its file a model with other layers may have: none that is of use comes near.
+    private static let mostExpansion: Int = 256
 
     private var configurationFile: URL { folder.appendingPathComponent("config.json") }
 
@@ -15,7 +23,7 @@ struct HuggingFaceFolder {
     struct Header: Decodable {
         var modelType: String?
         var architectures: [String]?
-        var quantization: Presence?
+        var quantization: Method?
 
         enum CodingKeys: String, CodingKey {
             case modelType = "model_type"
@@ -23,14 +31,24 @@ struct HuggingFaceFolder {
             case quantization = "quantization_config"
         }
 
-        /// Whatever a field holds.
-        struct Presence: Decodable { init(from decoder: any Decoder) throws {} }
+        /// Who wrote the section on quantisation.
+        struct Method: Decodable {
+            let name: String?
+
+            private enum CodingKeys: String, CodingKey { case name = "quant_method" }
+
+            init(from decoder: any Decoder) throws {
+                name = try? decoder.container(keyedBy: CodingKeys.self).decode(String.self, forKey: .name)
+            }
+        }
     }
 
     /// - Throws: an error naming `config.json` where it is missing or no JSON object.
     func header() throws -> Header {
         let header: Header = try decode(Header.self)
-        if header.quantization != nil { throw problem("quantization_config: quantized checkpoints cannot be read") }
+        guard let method = header.quantization else { return header }
+        if method.name != CompressedFormat.method { throw problem("quantization_config: quantized checkpoints of others cannot be read") }
+        if reshape == nil { throw problem("quantization_config: describes compressed layers, which this command does not take") }
         return header
     }
 
@@ -51,14 +69,16 @@ struct HuggingFaceFolder {
         }
     }
 
-    /// Builds a model and gives it the tensors, once it is clear that the configuration describes no larger model than they are.
+    /// Builds a model and gives it the tensors, once it is clear that the configuration describes no larger model than they are (or, where
+    /// layers are replaced, than they can stand for).
     /// - Throws: an error naming the folder where tensors and configuration do not fit.
     func model<Model: Module>(_ tensors: [String: Tensor], parameterCount: Int, _ make: () throws -> Model) throws -> Model {
         let stored: Int = tensors.values.reduce(0) { $0 + $1.count }
-        if parameterCount > stored {
+        if parameterCount / (reshape == nil ? 1 : Self.mostExpansion) > stored {
             throw problem("describes a model of \(parameterCount) parameters, the checkpoint beside it has \(stored)")
         }
         let model: Model = try withTorchErrors(make)
+        try reshape?(model)
         do { try model.load(tensors) } catch let error as CheckpointDifference {
             throw DataFormatError(path: folder.path, "\(error)")
         }

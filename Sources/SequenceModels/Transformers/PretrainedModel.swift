@@ -17,10 +17,17 @@ public struct PretrainedModel {
 
     /// Reads a folder. Adapters that lie beside the model in PEFT's format are applied.
     /// - Throws: an error naming the file that is missing, broken, or does not fit.
-    public static func load(from folder: URL) throws -> PretrainedModel {
-        let files: HuggingFaceFolder = HuggingFaceFolder(folder)
+    public static func load(from folder: URL) throws -> PretrainedModel { try load(from: folder, reshape: nil) }
+
+    /// Reads a folder some of whose layers are not those that its configuration alone describes.
+    /// - Parameters:
+    ///   - folder: with tensors for the layers as they are after `reshape`.
+    ///   - reshape: puts layers without values in the places of others, before the tensors are loaded.
+    /// - Throws: an error naming the file that is missing, broken, or does not fit, and what `reshape` throws.
+    public static func load(from folder: URL, reshape: ((Module) throws -> Void)?) throws -> PretrainedModel {
+        let files: HuggingFaceFolder = HuggingFaceFolder(folder, reshape: reshape)
         guard let type = try files.header().modelType else {
-            let bundle: LanguageModelBundle = try LanguageModelBundle.load(from: folder)
+            let bundle: LanguageModelBundle = try LanguageModelBundle.load(from: folder, reshape: reshape)
             return PretrainedModel(model: bundle.model, tokenizer: bundle.tokenizer)
         }
         let model: any CausalLanguageModel
@@ -46,6 +53,9 @@ public struct PretrainedModel {
     ///   - mostShardBytes: a larger model is cut into several files with an index.
     /// - Throws: `ConfigurationError` for a model that no format has a place for; `FileError` where a file cannot be written.
     public func save(to folder: URL, mostShardBytes: Int? = nil) throws {
+        if let (path, _) = model.compressedLayers.first {
+            throw ConfigurationError("\(path) is a compressed layer; CompressedModel writes models that have such layers")
+        }
         if let model = model as? LanguageModel {
             return try LanguageModelBundle(model: model, tokenizer: tokenizer).save(to: folder)
         }
@@ -64,19 +74,25 @@ public struct PretrainedModel {
 
     /// Writes `config.json` and `tokenizer.json` alone.
     public func describe(in folder: URL) throws {
-        let encoder: JSONEncoder = JSONEncoder()
-        encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
-        let configuration: Data
-        switch model {
-        case let model as LigerLM: configuration = try encoder.encode(model.document)
-        case let model as LlamaModel where model.softmaxLayers != nil: configuration = try encoder.encode(model.configuration)
-        case let model as GPT2Model: configuration = try encoder.encode(model.configuration)
-        case let model as LanguageModel: configuration = try encoder.encode(model.configuration)
-        default: throw ConfigurationError("a \(type(of: model)) with these layers has no file format")
-        }
+        let configuration: Data = try configurationDocument()
         try AtomicFile.createFolder(folder.path)
         try AtomicFile.write(configuration, to: folder.appendingPathComponent("config.json").path)
         try tokenizer.save(to: folder.appendingPathComponent("tokenizer.json"))
+    }
+
+    /// What `config.json` says of the model, compressed layers left aside.
+    /// - Throws: `ConfigurationError` for a model that no format has a place for.
+    package func configurationDocument() throws -> Data {
+        let encoder: JSONEncoder = JSONEncoder()
+        encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
+        let isCompressed: Bool = !model.compressedLayers.isEmpty
+        switch model {
+        case let model as LigerLM: return try encoder.encode(model.document)
+        case let model as LlamaModel where model.softmaxLayers != nil || isCompressed: return try encoder.encode(model.configuration)
+        case let model as GPT2Model: return try encoder.encode(model.configuration)
+        case let model as LanguageModel: return try encoder.encode(model.configuration)
+        default: throw ConfigurationError("a \(type(of: model)) with these layers has no file format")
+        }
     }
 
     /// Tokens that end a text, by the tokenizer and by the model's configuration.

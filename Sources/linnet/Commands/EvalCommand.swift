@@ -1,4 +1,5 @@
 import ArgumentParser
+import Efficiency
 import Foundation
 import SequenceModels
 import Training
@@ -8,7 +9,7 @@ struct EvalCommand: AsyncParsableCommand {
         commandName: "eval",
         abstract: "Measure how well a trained language model predicts a text.",
         discussion: """
-            The model is the folder of a training run, or one of a Llama or GPT-2 model in Hugging Face's format.
+            The model is the folder of a training run, one of a Llama or GPT-2 model in Hugging Face's format, or what compress made of either.
 
             Example:
               linnet eval --model runs/gla --text held-out.txt --context 256
@@ -27,7 +28,7 @@ struct EvalCommand: AsyncParsableCommand {
 
     func run() async throws {
         guard context > 0, batch > 0 else { throw ValidationError("--context and --batch have to be at least 1") }
-        let bundle: PretrainedModel = try PretrainedModel.load(from: URL(fileURLWithPath: model, isDirectory: true))
+        let bundle: PretrainedModel = try CompressedModel.languageModel(from: URL(fileURLWithPath: model, isDirectory: true))
         if let limit = bundle.model.contextLimit, context > limit {
             throw ValidationError("the model reads at most \(limit) tokens; --context is \(context)")
         }

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Efficiency
 import Foundation
 import SequenceModels
 import Training
@@ -49,7 +50,7 @@ struct GenerateCommand: AsyncParsableCommand {
         let sampling: SamplingConfiguration = try SamplingConfiguration(
             temperature: temperature, topK: topK, topP: topP, repetitionPenalty: repetitionPenalty, seed: seed)
         guard tokens > 0 else { throw ValidationError("--tokens has to be at least 1") }
-        let bundle: PretrainedModel = try PretrainedModel.load(from: URL(fileURLWithPath: model, isDirectory: true))
+        let bundle: PretrainedModel = try CompressedModel.languageModel(from: URL(fileURLWithPath: model, isDirectory: true))
         let text: String = prompt == "-" ? String(decoding: FileHandle.standardInput.readDataToEndOfFile(), as: UTF8.self) : prompt
         let ids: [Int] = try bundle.tokenizer.encode(validating: text)
         guard !ids.isEmpty else { throw ValidationError("the prompt is empty; give at least one character with --prompt") }

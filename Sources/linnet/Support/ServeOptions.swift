@@ -1,4 +1,5 @@
 import ArgumentParser
+import Efficiency
 import Foundation
 import SequenceModels
 import Serving
@@ -58,7 +59,7 @@ struct ServeOptions: ParsableArguments {
     }
 
     private static func engine(_ folder: URL, _ bounds: EngineConfiguration) throws -> GenerationEngine {
-        let bundle: PretrainedModel = try PretrainedModel.load(from: folder)
+        let bundle: PretrainedModel = try CompressedModel.languageModel(from: folder)
         let (tokenizer, ends): (any Tokenizer, Set<Int>) = (bundle.tokenizer, bundle.endOfTextIDs)
         return GenerationEngine(bundle.model, tokenizer: tokenizer, endOfText: ends, configuration: bounds)
     }

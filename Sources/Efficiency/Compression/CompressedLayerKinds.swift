@@ -1,0 +1,11 @@
+import NN
+
+/// The kinds of compressed layers that Linnet's own folders may describe.
+public enum CompressedLayerKinds {
+    /// In alphabetical order of their names.
+    public static var all: [any CompressedLayer.Type] {
+        [
+            QuantizedLinear.self
+        ]
+    }
+}
