@@ -5,7 +5,9 @@ public enum ExperimentCatalogue {
     /// In alphabetical order of their slugs.
     public static let all: [any Experiment.Type] = [
         DeltaNetExperiment.self,
+        DuoLLMExperiment.self,
         FourierHeadExperiment.self,
+        GammaMoDExperiment.self,
         GatedLinearAttentionExperiment.self,
         HyperZZWExperiment.self,
         LayerwiseQuantizationExperiment.self,
@@ -16,6 +18,7 @@ public enum ExperimentCatalogue {
         LSSLExperiment.self,
         MaestroExperiment.self,
         MemoryFormerExperiment.self,
+        MatryoshkaKVExperiment.self,
         MixtureOfMemoriesExperiment.self,
         RedcoExperiment.self,
         SMambaExperiment.self,

@@ -15,11 +15,30 @@ enum CardExamples {
         print(layer.step(token, state: &state).shape, state.byteCount)
     }
 
+    static func duoLLM() throws {
+        let settings = try PlainTransformerConfiguration(
+            vocabularySize: 256, dimensions: 64, layers: 4, heads: 2)
+        let model = DuoTransformer(settings, smallHidden: 16)
+        let text = Tensor.randomIntegers([2, 33], high: 256)
+        let (tokens, targets) = (text[0..., ..<32], text[0..., 1...])
+        let routes = OracleRouter(mode: .causalGreedy, budget: 1)(model, tokens: tokens, targets: targets)
+        print(routes.loss, routes.bigUse)
+    }
+
     static func fourierHead() throws {
         let head = FourierHead(dim: 64, bins: 50, frequencies: 12)
         let hidden = Tensor.normal([8, 64])
         print(head(hidden).shape)
         print(head.density(hidden).sample(100).shape)
+    }
+
+    static func gammaMoD() throws {
+        let settings = try PlainTransformerConfiguration(vocabularySize: 64, dimensions: 64, layers: 4, heads: 2)
+        let model = MultimodalDecoder(PlainTransformer(settings), patchDimensions: 49)
+        let sample = (patches: Tensor.normal([8, 32, 49]), tokens: Tensor.zeros([8, 5], dtype: .int64))
+        let plan = MoDPlan(ranks: ARank.compute(model, samples: [sample]), converted: 3)
+        try GammaMoD.convert(model, plan: plan, routing: DepthRouting(imageTokens: 32))
+        print(model(patches: sample.patches, tokens: sample.tokens).shape)
     }
 
     static func gla() throws {
@@ -88,6 +107,16 @@ enum CardExamples {
         print(layer(x).shape)
         layer.rate = 2  // the same system, for data that keeps every second sample
         print(layer(x[0..., .stride(by: 2)]).shape)
+    }
+
+    static func matryoshkaKV() throws {
+        let settings = try PlainTransformerConfiguration(
+            vocabularySize: 256, dimensions: 64, layers: 2, heads: 2, rotary: true)
+        let model = PlainTransformer(settings)
+        let text = Tensor.randomIntegers([4, 32], high: 256)
+        model.attachKVProjections(try KVProjection.pca(model, calibration: [text]))
+        model.setKVRanks(try RankSearch.greedy(model, calibration: text, budget: 0.5))
+        print(model(text).shape, model.stateBytes(batch: 1, length: 1024))
     }
 
     static func maestro() throws {

@@ -57,7 +57,9 @@ import Testing
 
     @Test func programsRun() throws {
         try CardExamples.deltanet()
+        try CardExamples.duoLLM()
         try CardExamples.fourierHead()
+        try CardExamples.gammaMoD()
         try CardExamples.gla()
         try CardExamples.hyperzzw()
         try CardExamples.layerwiseQuantization()
@@ -68,6 +70,7 @@ import Testing
         try CardExamples.lssl()
         try CardExamples.maestro()
         try CardExamples.memoryFormer()
+        try CardExamples.matryoshkaKV()
         try CardExamples.mom()
         try CardExamples.redco()
         try CardExamples.sMamba()

@@ -123,7 +123,8 @@ public final class PlainTransformer: Module, LayeredLanguageModel {
         return head(norm(blocks.step(x, state: &state)))
     }
 
-    private func embedded(_ tokens: Tensor, from offset: Int) -> Tensor {
+    /// The stream `[B, T, D]` before the first block, of tokens whose first one is at position `offset`.
+    public func embedded(_ tokens: Tensor, from offset: Int = 0) -> Tensor {
         guard let positions else { return embedding(tokens) }
         let end: Int = offset + tokens.dim(1)
         precondition(

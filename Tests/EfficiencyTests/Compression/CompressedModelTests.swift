@@ -132,7 +132,7 @@ import Training
     @Test func aPretrainedModelIsNotWrittenWithCompressedLayers() throws {
         try withCompressed { _, subject in
             let language: any LayeredLanguageModel = try #require(subject.languageModel)
-            try TestPaths.withTemporaryFolder { folder in
+            _ = try TestPaths.withTemporaryFolder { folder in
                 #expect(throws: ConfigurationError.self) {
                     try PretrainedModel(model: language, tokenizer: Self.tokenizer).save(to: folder)
                 }

@@ -30,7 +30,8 @@ import Training
             let folder: MemoryFormerFolder = MemoryFormerFolder(url)
             try folder.describe(training.model, tokenizer)
             let (model, result, score) = try training.run(
-                try LanguageModelTraining.Corpus(corpus, tokenizer: tokenizer, context: 16), folder: url, progress: .quiet)
+                try LanguageModelTraining.Corpus(corpus, tokenizer: tokenizer, context: 16),
+                outlet: TrainingOutlet(folder: url, progress: .quiet))
             #expect(result.losses[9] < result.losses[0] && score.loss.isFinite)
             // Before the model is written, the newest checkpoint serves.
             let tokens: Tensor = .randomIntegers([1, 8], high: tokenizer.vocabularySize)
