@@ -27,6 +27,9 @@ public struct MemoryCodes {
 /// Locality-sensitive hashing by signs: a vector `[..., D]` is cut into `K = D / bits` chunks, and the signs of a chunk are the number of a row,
 /// `h(z) = Σ_i 2^(bits-1-i) [z_i ≥ 0]` (Ding et al., *MemoryFormer*, 2024, arXiv 2411.12992, section 3.1).
 ///
+/// A channel near 0 may have one sign or the other by rounding, and so read one row or another: sums in another order (other batches, token by token) can
+/// differ by more than rounding where that happens.
+///
 /// The code has no gradient. The weight has, and by it the layers below are trained: with temperature t,
 /// `p(z) = exp(⟨z, sgn z⟩ / t) / Σ_s exp(⟨z, s⟩ / t) = Π_i σ(2 |z_i| / t)`, the sum over all sign patterns s.
 public final class MemoryHash: Module, CostedLayer {

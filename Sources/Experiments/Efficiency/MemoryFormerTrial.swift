@@ -154,17 +154,21 @@ struct MemoryFormerTrial {
         return layers.map { $0.usage.entropy / Double($0.bits) }.min() ?? .nan
     }
 
-    /// Largest difference between logits of a whole text and those of its tokens one by one.
-    func stepDisagreement(_ model: MemoryFormer) -> Double {
+    /// Largest difference between logits of a whole text and those of its tokens one by one. In float64: a rounding error of float32 can flip the sign
+    /// of a channel that is nearly 0, and another row is read.
+    func stepDisagreement(_ model: MemoryFormer) throws -> Double {
+        let precise: MemoryFormer = MemoryFormer(model.configuration)
+        try precise.load(Dictionary(uniqueKeysWithValues: model.stateTensors()))
+        precise.to(dtype: .float64)
         let tokens: Tensor = source.batch(0).tensors(device: model.device).tokens
         return noGrad {
-            var state: LanguageModelState = model.initialState(batch: tokens.dim(0))
-            let steps: [Tensor] = (0..<tokens.dim(1)).map { model.step(tokens.selected(axis: 1, index: $0), state: &state) }
-            return (stacked(steps, axis: 1) - model(tokens)).abs().max().item(Double.self)
+            var state: LanguageModelState = precise.initialState(batch: tokens.dim(0))
+            let steps: [Tensor] = (0..<tokens.dim(1)).map { precise.step(tokens.selected(axis: 1, index: $0), state: &state) }
+            return (stacked(steps, axis: 1) - precise(tokens)).abs().max().item(Double.self)
         }
     }
 
-    /// Largest difference between a layer's output and the sum of its weighted rows written out, and the layer's largest output.
+    /// Largest difference between a layer's output and the sum of its weighted rows written out, over the layer's largest output.
     func lookupDisagreement(_ model: MemoryFormer) -> Double {
         guard let layer = (model.blocks[0].feedForward as? MemoryFeedForward)?.expansion else { return .nan }
         let x: Tensor = .normal([32, layer.inputDimensions], device: model.device)
