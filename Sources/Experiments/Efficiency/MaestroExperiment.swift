@@ -18,7 +18,7 @@ public struct MaestroExperiment: Experiment {
     private static let unordered: String = "factors without ordered dropout"
     /// Weights of the lasso, by method.
     private static let ordered: [(name: String, lassoWeight: Double)] = [
-        ("Maestro, λ = 2⁻¹⁵", 0x1p-15), ("Maestro, λ = 2⁻¹³", 0x1p-13), ("Maestro, λ = 2⁻¹¹", 0x1p-11),
+        ("Maestro, λ = 2⁻¹⁴", 0x1p-14), ("Maestro, λ = 2⁻¹¹", 0x1p-11), ("Maestro, λ = 2⁻¹⁰", 0x1p-10),
     ]
 
     private static let error: String = "error against the best map of each rank (worst)"
@@ -28,9 +28,9 @@ public struct MaestroExperiment: Experiment {
     private static let survivors: String = "surviving components"
     private static let cosine: String = "smallest cosine with the principal components"
     private static let accuracy: String = "accuracy (%)"
-    private static let macs: String = "multiply-accumulates"
+    private static let macs: String = "multiply-accumulates without the last layer"
     private static let third: String = "accuracy at a third of the dense cost (%)"
-    private static let thirdMacs: String = "multiply-accumulates at a third"
+    private static let thirdMacs: String = "multiply-accumulates at a third, without the last layer"
     private static let milliseconds: String = "milliseconds for 250 digits"
     private static let thirdMilliseconds: String = "milliseconds for 250 digits at a third"
     private static let quarter: String = "accuracy with 25 % of the surviving ranks (%)"

@@ -45,10 +45,10 @@ struct MaestroImages {
             Linear(120, 84, generator: generator), ActivationLayer(.relu), Linear(84, 10, generator: generator))
     }
 
-    /// LeNet with every layer as factors.
+    /// LeNet with every layer but the last as factors: its rank is the number of classes, of which none can be spared.
     func factorised() -> Sequential {
         let model: Sequential = Self.leNet(seed: seed)
-        Maestro.decompose(model)
+        Maestro.decompose(model, skipLast: true)
         return model
     }
 
