@@ -10,7 +10,7 @@ import Training
 
 @Suite struct DistributedTrainerTests {
     private static func makeModel() throws -> PlainTransformer {
-        randomized(
+        shardRandomized(
             PlainTransformer(try PlainTransformerConfiguration(vocabularySize: 16, dimensions: 16, layers: 1, heads: 4, maximumContext: 8)))
     }
 

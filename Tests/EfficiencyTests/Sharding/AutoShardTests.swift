@@ -64,7 +64,7 @@ private final class UserModel: Module {
     }
 
     private static func plain(rotary: Bool = false) throws -> PlainTransformer {
-        randomized(
+        shardRandomized(
             PlainTransformer(
                 try PlainTransformerConfiguration(
                     vocabularySize: 16, dimensions: 16, layers: 2, heads: 4, maximumContext: 8, rotary: rotary)))
@@ -72,7 +72,7 @@ private final class UserModel: Module {
 
     /// Two sums forward and two backward in each block; one for either table, and the join of the logits. Backward the head's copy.
     @Test(arguments: [2, 4]) func plainTransformer(mp: Int) throws {
-        let ranks: [ShardComparison] = try ShardComparison.compare(mp, make: { try Self.plain() }, outputs: { $0(testTokens()) })
+        let ranks: [ShardComparison] = try ShardComparison.compare(mp, make: { try Self.plain() }, outputs: { $0(shardTokens()) })
         Self.expectEqual(ranks, pairs: 4, share: mp == 4 ? 0.3 : 0.55)
         for rank in ranks {
             #expect(rank.forwardCollectives == 2 * 2 + 3)
@@ -81,40 +81,40 @@ private final class UserModel: Module {
     }
 
     @Test(arguments: [true, false]) func gpt2(tied: Bool) throws {
-        let ranks: [ShardComparison] = try ShardComparison.compare(4) {
+        let ranks: [ShardComparison] = try ShardComparison.compare(4) { () throws -> GPT2Model in
             var configuration: GPT2Configuration = try GPT2Configuration(
                 vocabularySize: 16, dimensions: 16, layers: 2, heads: 4, maximumContext: 8)
             configuration.tiedHead = tied
-            return randomized(GPT2Model(configuration))
+            return shardRandomized(GPT2Model(configuration))
         } outputs: {
-            $0(testTokens())
+            $0(shardTokens())
         }
         Self.expectEqual(ranks, pairs: 4, share: 0.35)
     }
 
     /// Keys and values of 2 and 1 heads on 4 ranks are held whole; of 4 heads they are cut.
     @Test(arguments: [1, 2, 4], [true, false]) func llama(keyValueHeads: Int, tied: Bool) throws {
-        let ranks: [ShardComparison] = try ShardComparison.compare(4) {
+        let ranks: [ShardComparison] = try ShardComparison.compare(4) { () throws -> LlamaModel in
             var configuration: LlamaConfiguration = try LlamaConfiguration(
                 vocabularySize: 16, dimensions: 16, hiddenDimensions: 24, layers: 2, heads: 8, keyValueHeads: keyValueHeads)
             configuration.tiedHead = tied
             configuration.attentionBias = true
             configuration.feedForwardBias = true
-            return randomized(LlamaModel(configuration))
+            return shardRandomized(LlamaModel(configuration))
         } outputs: {
-            $0(testTokens())
+            $0(shardTokens())
         }
         Self.expectEqual(ranks, pairs: 4)
     }
 
     @Test func bert() throws {
         let ranks: [ShardComparison] = try ShardComparison.compare(2) {
-            randomized(
+            shardRandomized(
                 BertModel(
                     try BertConfiguration(vocabularySize: 16, dimensions: 16, hiddenDimensions: 24, layers: 2, heads: 4, maximumContext: 8),
                     hasPooler: false))
         } outputs: {
-            $0(testTokens()).hiddenStates[2]
+            $0(shardTokens()).hiddenStates[2]
         }
         Self.expectEqual(ranks, pairs: 4)
     }
@@ -122,11 +122,11 @@ private final class UserModel: Module {
     /// Whatever mixer a language model has: what is not known to work with a share of the channels gets all of them.
     @Test(arguments: [MixerKind.softmax, .gla, .deltanet, .mamba]) func languageModels(kind: MixerKind) throws {
         let ranks: [ShardComparison] = try ShardComparison.compare(2) {
-            randomized(
+            shardRandomized(
                 try LanguageModel(
                     LanguageModelConfiguration(vocabularySize: 16, dimensions: 16, layers: 1, mixer: MixerConfiguration(kind, heads: 4))))
         } outputs: {
-            $0(testTokens())
+            $0(shardTokens())
         }
         for rank in ranks {
             #expect(rank.outputs < 1e-9)
@@ -137,14 +137,15 @@ private final class UserModel: Module {
 
     @Test func aProbeFindsThatUserCodeWorksWithShares() throws {
         let ranks: [ShardComparison] = try ShardComparison.compare(
-            2, probing: true, make: { randomized(UserModel()) }, outputs: { $0(testTokens()) })
+            2, probing: true, make: { shardRandomized(UserModel()) }, outputs: { $0(shardTokens()) })
         Self.expectEqual(ranks, pairs: 4)
         // Each rank's queries give their own part of the gain's gradient.
         for rank in ranks { #expect(rank.partial == ["blocks.0.query_gain", "blocks.1.query_gain"]) }
     }
 
     @Test func withoutAProbeChannelsAreJoined() throws {
-        let ranks: [ShardComparison] = try ShardComparison.compare(2, make: { randomized(UserModel()) }, outputs: { $0(testTokens()) })
+        let ranks: [ShardComparison] = try ShardComparison.compare(
+            2, make: { shardRandomized(UserModel()) }, outputs: { $0(shardTokens()) })
         Self.expectEqual(ranks, pairs: 0)
         for rank in ranks { #expect(rank.joinedPairs.count == 4) }
     }
@@ -152,7 +153,7 @@ private final class UserModel: Module {
     /// A rank would divide by the length of its own channels, silently.
     @Test func aProbeFindsThatUserCodeNeedsAllChannels() throws {
         let ranks: [ShardComparison] = try ShardComparison.compare(
-            2, probing: true, make: { randomized(UserModel(normsQueries: true)) }, outputs: { $0(testTokens()) })
+            2, probing: true, make: { shardRandomized(UserModel(normsQueries: true)) }, outputs: { $0(shardTokens()) })
         Self.expectEqual(ranks, pairs: 2)
         for rank in ranks { #expect(rank.joinedPairs == ["blocks.0.self_attn.q_proj", "blocks.1.self_attn.q_proj"]) }
     }
@@ -160,18 +161,18 @@ private final class UserModel: Module {
     /// Two heads on four ranks: a rank's channels are half a head.
     @Test func headsAreNotTorn() throws {
         let ranks: [ShardComparison] = try ShardComparison.compare(
-            4, probing: true, make: { randomized(UserModel(heads: 2)) }, outputs: { $0(testTokens()) })
+            4, probing: true, make: { shardRandomized(UserModel(heads: 2)) }, outputs: { $0(shardTokens()) })
         Self.expectEqual(ranks, pairs: 2)
     }
 
     @Test func aProbeThatChangesIsRefused() throws {
         #expect(throws: ShardingError.self) {
             _ = try ProcessGroup.onThreads(2) { group in
-                let model: UserModel = randomized(UserModel())
+                let model: UserModel = shardRandomized(UserModel())
                 var calls: Int = 0
                 try AutoShard.apply(model, over: group) {
                     calls += 1
-                    return model(testTokens()) + Double(calls)
+                    return model(shardTokens()) + Double(calls)
                 }
             }
         }
@@ -192,13 +193,13 @@ private final class UserModel: Module {
         let worst: [Double] = try ProcessGroup.onThreads(4) { group in
             let configuration: GPT2Configuration = try GPT2Configuration(
                 vocabularySize: 16, dimensions: 16, layers: 1, heads: 4, maximumContext: 8)
-            let whole: GPT2Model = randomized(GPT2Model(configuration))
-            let model: GPT2Model = randomized(GPT2Model(configuration))
+            let whole: GPT2Model = shardRandomized(GPT2Model(configuration))
+            let model: GPT2Model = shardRandomized(GPT2Model(configuration))
             let layout: ShardLayout = try AutoShard.apply(model, over: group)
             let state: [String: Tensor] = try layout.wholeState(of: model)
             #expect(Set(state.keys) == Set(whole.stateTensors().map(\.0)))
             #expect(layout.table().contains("transformer.h.*.attn.c_attn.weight: axis 1 in 3 parts"))
-            return whole.stateTensors().map { deviation(state[$0.0] ?? $0.1 * 2, $0.1) }.max() ?? .infinity
+            return whole.stateTensors().map { shardDeviation(state[$0.0] ?? $0.1 * 2, $0.1) }.max() ?? .infinity
         }
         for rank in worst { #expect(rank == 0) }
     }
@@ -209,7 +210,7 @@ private final class UserModel: Module {
             try AutoShard.apply(model, over: group)
             var (wanted, found): (LanguageModelState, LanguageModelState) = (whole.initialState(batch: 2), model.initialState(batch: 2))
             return noGrad {
-                testTokens().unbound(axis: 1).map { deviation(model.step($0, state: &found), whole.step($0, state: &wanted)) }.max()
+                shardTokens().unbound(axis: 1).map { shardDeviation(model.step($0, state: &found), whole.step($0, state: &wanted)) }.max()
                     ?? .infinity
             }
         }

@@ -12,19 +12,19 @@ import Training
         let results: [[Double]] = try ProcessGroup.onThreads(mp) { group in
             /// The gradient of `f` for given gradients of its output.
             func backward(_ columns: Int, _ weights: Tensor, _ f: (Tensor) -> Tensor) -> Tensor {
-                let x: Tensor = testNumbers([3, columns], seed: 20).requiringGrad()
+                let x: Tensor = shardNumbers([3, columns], seed: 20).requiringGrad()
                 return gradients(of: [f(x)], withRespectTo: [x], outputGradients: [weights])[0]
             }
-            let own: Tensor = testNumbers([3, 4], seed: 40 + UInt64(group.rank))
-            let all: [Tensor] = (0..<mp).map { testNumbers([3, 4], seed: 40 + UInt64($0)) }
+            let own: Tensor = shardNumbers([3, 4], seed: 40 + UInt64(group.rank))
+            let all: [Tensor] = (0..<mp).map { shardNumbers([3, 4], seed: 40 + UInt64($0)) }
             let joined: Tensor = concatenated(all, axis: 1)
             let sum: Tensor = all.dropFirst().reduce(all[0], +)
             return [
-                deviation(backward(4, own) { copiedToRanks($0, group) }, sum),
-                deviation(backward(4, all[0]) { summedOverRanks($0, group) }, all[0]),
-                deviation(backward(4, joined) { gatheredFromRanks($0, group) }, own),
-                deviation(backward(4 * mp, own) { dividedAmongRanks($0, group) }, joined),
-                deviation(summedOverRanks(own, group), sum), deviation(gatheredFromRanks(own, group), joined),
+                shardDeviation(backward(4, own) { copiedToRanks($0, group) }, sum),
+                shardDeviation(backward(4, all[0]) { summedOverRanks($0, group) }, all[0]),
+                shardDeviation(backward(4, joined) { gatheredFromRanks($0, group) }, own),
+                shardDeviation(backward(4 * mp, own) { dividedAmongRanks($0, group) }, joined),
+                shardDeviation(summedOverRanks(own, group), sum), shardDeviation(gatheredFromRanks(own, group), joined),
             ]
         }
         for rank in results { for value in rank { #expect(value < 1e-14) } }
@@ -33,8 +33,8 @@ import Training
     /// Copy and sum around a nonlinear layer: finite differences of the whole against the gradient on each rank.
     @Test func gradientOfAPairByFiniteDifferences() throws {
         let worst: [Double] = try ProcessGroup.onThreads(2) { group in
-            let x: Tensor = testNumbers([2, 4], seed: 9).requiringGrad()
-            let share: Tensor = testNumbers([4, 3], seed: 60 + UInt64(group.rank))
+            let x: Tensor = shardNumbers([2, 4], seed: 9).requiringGrad()
+            let share: Tensor = shardNumbers([4, 3], seed: 60 + UInt64(group.rank))
             func loss(_ x: Tensor) -> Tensor { summedOverRanks(copiedToRanks(x, group).matmul(share).tanh(), group).square().sum() }
             let gradient: [Double] = gradients(of: [loss(x)], withRespectTo: [x])[0].flattened().array(Double.self)
             return gradient.indices.reduce(0) { worst, place in
@@ -51,11 +51,11 @@ import Training
 
     @Test(arguments: [1, 2, 4], [DType.float32, .float64]) func pairIsTheDensePair(mp: Int, dtype: DType) throws {
         let results: [[Double]] = try ProcessGroup.onThreads(mp) { group in
-            let up: Linear = randomized(Linear(6, 8), seed: 1, dtype: dtype)
-            let down: Linear = randomized(Linear(8, 5), seed: 2, dtype: dtype)
+            let up: Linear = shardRandomized(Linear(6, 8), seed: 1, dtype: dtype)
+            let down: Linear = shardRandomized(Linear(8, 5), seed: 2, dtype: dtype)
             let column: ColumnParallelLinear = ColumnParallelLinear(up, group: group)
             let row: RowParallelLinear = RowParallelLinear(down, group: group)
-            let x: Tensor = testNumbers([3, 6], dtype: dtype).requiringGrad()
+            let x: Tensor = shardNumbers([3, 6], dtype: dtype).requiringGrad()
             let wanted: Tensor = down(up(x).gelu())
             let found: Tensor = row(column(x).gelu())
             let dense: [Tensor] = gradients(
@@ -66,21 +66,21 @@ import Training
             let pairs: [(Tensor, Tensor)] = zip(zip(own, dense), axes).map { pair, axis in
                 (pair.0, ShardSpec(axis: axis).piece(of: pair.1, rank: group.rank, shards: mp))
             }
-            return [deviation(found, wanted)] + pairs.map { deviation($0.0, $0.1) }
+            return [shardDeviation(found, wanted)] + pairs.map { shardDeviation($0.0, $0.1) }
         }
         for rank in results { for value in rank { #expect(value < (dtype == .float64 ? 1e-10 : 1e-5)) } }
     }
 
     @Test func columnsAreJoinedAndRowsDivideWholeInputs() throws {
         let results: [[Double]] = try ProcessGroup.onThreads(2) { group in
-            let layer: Linear = randomized(Linear(6, 12), seed: 1)
-            let x: Tensor = testNumbers([3, 6]).requiringGrad()
+            let layer: Linear = shardRandomized(Linear(6, 12), seed: 1)
+            let x: Tensor = shardNumbers([3, 6]).requiringGrad()
             func compare(_ replaced: Linear) -> [Double] {
                 let (wanted, found): (Tensor, Tensor) = (layer(x), replaced(x))
-                let weights: Tensor = testNumbers(wanted.shape, seed: 4)
+                let weights: Tensor = shardNumbers(wanted.shape, seed: 4)
                 let dense: Tensor = gradients(of: [(wanted * weights).sum()], withRespectTo: [x])[0]
                 let own: Tensor = gradients(of: [(found * weights).sum()], withRespectTo: [x])[0]
-                return [deviation(found, wanted), deviation(own, dense)]
+                return [shardDeviation(found, wanted), shardDeviation(own, dense)]
             }
             return compare(ColumnParallelLinear(layer, group: group, output: .joined))
                 + compare(ColumnParallelLinear(layer, group: group, parts: 3, output: .joined))
@@ -97,29 +97,31 @@ import Training
         let pieces: [Tensor] = (0..<2).map { spec.piece(of: full, rank: $0, shards: 2) }
         #expect(spec.assembled(pieces).isEqual(to: full))
         let turned: ShardSpec = ShardSpec(axis: 1, isTransposed: true)
-        let matrix: Tensor = testNumbers([3, 4])
+        let matrix: Tensor = shardNumbers([3, 4])
         #expect(turned.piece(of: matrix, rank: 0, shards: 2).shape == [2, 3])
         #expect(turned.assembled((0..<2).map { turned.piece(of: matrix, rank: $0, shards: 2) }).isEqual(to: matrix))
     }
 
     @Test(arguments: [1, 2, 4]) func crossEntropyOfDividedClasses(mp: Int) throws {
         let results: [[Double]] = try ProcessGroup.onThreads(mp) { group in
-            let logits: Tensor = (testNumbers([5, 8]) * 30).requiringGrad()
+            let logits: Tensor = (shardNumbers([5, 8]) * 30).requiringGrad()
             let targets: Tensor = Tensor([Int64(0), 7, 3, -100, 4], [5], dtype: .int64)
             let wanted: Tensor = crossEntropy(logits, targets)
             let own: Tensor = ShardSpec(axis: 1).piece(of: logits, rank: group.rank, shards: mp).requiringGrad()
             let found: Tensor = vocabularyParallelCrossEntropy(own, targets, group)
             let dense: Tensor = gradients(of: [wanted], withRespectTo: [logits])[0]
             let gradient: Tensor = gradients(of: [found], withRespectTo: [own])[0]
-            return [deviation(found, wanted), deviation(gradient, ShardSpec(axis: 1).piece(of: dense, rank: group.rank, shards: mp))]
+            return [
+                shardDeviation(found, wanted), shardDeviation(gradient, ShardSpec(axis: 1).piece(of: dense, rank: group.rank, shards: mp)),
+            ]
         }
         for rank in results { for value in rank { #expect(value < 1e-10) } }
     }
 
     @Test func tables() throws {
         let results: [[Double]] = try ProcessGroup.onThreads(2) { group in
-            let table: Embedding = randomized(Embedding(8, 6, paddingIndex: 5), seed: 1)
-            let x: Tensor = testNumbers([3, 6]).requiringGrad()
+            let table: Embedding = shardRandomized(Embedding(8, 6, paddingIndex: 5), seed: 1)
+            let x: Tensor = shardNumbers([3, 6]).requiringGrad()
             let indices: Tensor = Tensor([Int64(0), 7, 5, 3, 3], [5], dtype: .int64)
             func compare(_ shared: Embedding, axis: Int) -> [Double] {
                 func value(_ table: Embedding) -> Tensor { table(indices).square().sum() + table.asLinear(x).sin().sum() }
@@ -127,9 +129,9 @@ import Training
                 let own: [Tensor] = gradients(of: [value(shared)], withRespectTo: [x, shared.weight])
                 let piece: Tensor = ShardSpec(axis: axis).piece(of: dense[1], rank: group.rank, shards: 2)
                 return [
-                    deviation(shared(indices), table(indices)), deviation(shared.asLinear(x), table.asLinear(x)),
-                    deviation(own[0], dense[0]),
-                    deviation(own[1], piece),
+                    shardDeviation(shared(indices), table(indices)), shardDeviation(shared.asLinear(x), table.asLinear(x)),
+                    shardDeviation(own[0], dense[0]),
+                    shardDeviation(own[1], piece),
                 ]
             }
             return compare(VocabParallelEmbedding(table, group: group), axis: 0)

@@ -14,7 +14,7 @@ import Training
     }
 
     private static func makeModel() throws -> GPT2Model {
-        randomized(
+        shardRandomized(
             GPT2Model(try GPT2Configuration(vocabularySize: 16, dimensions: 16, layers: 1, heads: 4, maximumContext: 8)))
     }
 
@@ -23,7 +23,7 @@ import Training
     }
 
     private static func step(_ model: GPT2Model, _ optimizer: AdamW) {
-        let tokens: Tensor = testTokens()
+        let tokens: Tensor = shardTokens()
         let (_, gradients): (Tensor, [Tensor]) = valueAndGrad(of: optimizer.parameters) { model(tokens).square().mean() }
         optimizer.step(gradients)
     }
@@ -56,7 +56,7 @@ import Training
                 Self.step(model, optimizer)
                 let state: [String: Tensor] = try layout.wholeState(of: model)
                 return state.map { name, tensor in
-                    deviation(tensor.asType(.float64), Tensor(wanted[name] ?? [], tensor.shape, dtype: .float64))
+                    shardDeviation(tensor.asType(.float64), Tensor(wanted[name] ?? [], tensor.shape, dtype: .float64))
                 }.max() ?? .infinity
             }
             for rank in worst { #expect(rank < 1e-9, "\(shards) shards") }

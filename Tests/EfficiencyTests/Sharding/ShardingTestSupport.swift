@@ -8,7 +8,7 @@ import Training
 @testable import Efficiency
 
 /// Weights large enough that every part of a model matters, the same wherever they are made.
-func randomized<Model: Module>(_ model: Model, seed: UInt64 = 2, dtype: DType = .float64) -> Model {
+func shardRandomized<Model: Module>(_ model: Model, seed: UInt64 = 2, dtype: DType = .float64) -> Model {
     let generator: RandomGenerator = RandomGenerator(seed: seed, device: .cpu)
     for (_, parameter) in model.namedParameters() {
         Initializer.normal(mean: parameter.ndim == 1 ? 0.5 : 0, standardDeviation: 0.3).fill(parameter, generator: generator)
@@ -18,16 +18,16 @@ func randomized<Model: Module>(_ model: Model, seed: UInt64 = 2, dtype: DType = 
 }
 
 /// Token ids that every rank draws alike.
-func testTokens(_ rows: Int = 2, _ length: Int = 6, vocabulary: Int = 16) -> Tensor {
+func shardTokens(_ rows: Int = 2, _ length: Int = 6, vocabulary: Int = 16) -> Tensor {
     .randomIntegers([rows, length], high: vocabulary, generator: RandomGenerator(seed: 5, device: .cpu))
 }
 
-func testNumbers(_ shape: [Int], seed: UInt64 = 3, dtype: DType = .float64) -> Tensor {
+func shardNumbers(_ shape: [Int], seed: UInt64 = 3, dtype: DType = .float64) -> Tensor {
     .normal(shape, dtype: dtype, generator: RandomGenerator(seed: seed, device: .cpu))
 }
 
 /// Largest difference relative to the largest wanted element.
-func deviation(_ found: Tensor, _ wanted: Tensor) -> Double {
+func shardDeviation(_ found: Tensor, _ wanted: Tensor) -> Double {
     precondition(found.shape == wanted.shape, "shapes \(found.shape) and \(wanted.shape)")
     return (found - wanted).abs().max().item(Double.self) / max(wanted.abs().max().item(Double.self), 1e-30)
 }
@@ -52,8 +52,8 @@ struct ShardComparison: Sendable {
         try ProcessGroup.onThreads(mp) { group in
             let whole: Model = try make()
             let wanted: Tensor = try outputs(whole)
-            let weights: Tensor = testNumbers(wanted.shape, seed: 11, dtype: wanted.dtype)
-            let wantedGradients: [Tensor] = gradients(of: [(wanted * weights).sum()], withRespectTo: whole.parameters())
+            let weights: Tensor = shardNumbers(wanted.shape, seed: 11, dtype: wanted.dtype)
+            let wantedGradients: [Tensor] = Torch.gradients(of: [(wanted * weights).sum()], withRespectTo: whole.parameters())
             let names: [String] = whole.namedParameters().map(\.name)
 
             let model: Model = try make()
@@ -62,14 +62,14 @@ struct ShardComparison: Sendable {
             group.resetStats()
             let found: Tensor = try outputs(model)
             result.forwardCollectives = group.stats.operations
-            let foundGradients: [Tensor] = gradients(of: [(found * weights).sum()], withRespectTo: model.parameters())
+            let foundGradients: [Tensor] = Torch.gradients(of: [(found * weights).sum()], withRespectTo: model.parameters())
             result.backwardCollectives = group.stats.operations - result.forwardCollectives
-            result.outputs = deviation(found, wanted)
+            result.outputs = shardDeviation(found, wanted)
             #expect(model.namedParameters().map(\.name) == names)
             for ((name, gradient), wanted) in zip(zip(names, foundGradients), wantedGradients) {
                 let own: Tensor = gradient.detached().cloned().contiguous()
                 if layout.partialParameters.contains(name) { try group.allReduce(own, .sum) }
-                result.gradients = max(result.gradients, deviation(try layout.whole(own, named: name), wanted))
+                result.gradients = max(result.gradients, shardDeviation(try layout.whole(own, named: name), wanted))
             }
             (result.localPairs, result.joinedPairs, result.partial) = (layout.localPairs, layout.joinedPairs, layout.partialParameters)
             result.bytes = model.parameters().reduce(0) { $0 + $1.byteCount }

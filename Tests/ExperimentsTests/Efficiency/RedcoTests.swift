@@ -3,10 +3,10 @@ import NN
 import TestSupport
 import Testing
 import Torch
-import Training
 
 @testable import Efficiency
 @testable import Experiments
+@testable import Training
 
 @Suite struct RedcoTests {
     private static let folder: URL = TestPaths.packageRoot.appendingPathComponent("Sources/Experiments/Efficiency/Redco/Pipelines")
