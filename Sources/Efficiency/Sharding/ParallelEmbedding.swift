@@ -29,7 +29,7 @@ public final class VocabParallelEmbedding: Embedding {
     public override func callAsFunction(_ indices: Tensor) -> Tensor {
         let local: Tensor = indices - first
         let isHere: Tensor = (local .>= 0) .&& (local .< count)
-        let found: Tensor = super.callAsFunction(local.clamped(0, Double(count - 1)))
+        let found: Tensor = super.callAsFunction(local.clamped(0, Double(count - 1)).asType(indices.dtype))
         return summedOverRanks(found * isHere.asType(found.dtype).expandedDimensions(axis: -1), group)
     }
 

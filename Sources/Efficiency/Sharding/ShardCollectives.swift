@@ -110,7 +110,7 @@ public func vocabularyParallelCrossEntropy(
     let total: Tensor = summedOverRanks(shifted.exp().sum(axis: 1), group)
     let local: Tensor = targets - first
     let isHere: Tensor = (local .>= 0) .&& (local .< logits.dim(1))
-    let place: Tensor = local.clamped(0, Double(logits.dim(1) - 1)).expandedDimensions(axis: 1)
+    let place: Tensor = local.clamped(0, Double(logits.dim(1) - 1)).asType(.int64).expandedDimensions(axis: 1)
     let own: Tensor = shifted.gather(axis: 1, indices: place).squeezed(axis: 1) * isHere.asType(logits.dtype)
     let losses: Tensor = total.log() - summedOverRanks(own, group)
     let counts: Tensor = (targets .!= ignoredIndex).asType(logits.dtype)

@@ -34,6 +34,14 @@ public struct ShardSpec: Codable, Sendable, Equatable {
         }
     }
 
+    /// Whether a rank's piece can have this shape.
+    func fits(_ piece: [Int]) -> Bool {
+        guard parts > 0, !isTransposed || piece.count == 2 else { return false }
+        guard let axis else { return true }
+        let stored: [Int] = isTransposed ? piece.reversed() : piece
+        return stored.indices.contains(axis) && stored[axis] % parts == 0
+    }
+
     /// The stored tensor again.
     /// - Parameter pieces: of all ranks, in their order.
     public func assembled(_ pieces: [Tensor]) -> Tensor {

@@ -112,10 +112,7 @@ public struct ShardedCheckpoint: Sendable {
         for (name, first) in pieces[0] {
             let all: [Tensor] = pieces.compactMap { $0[name] }
             let found: ShardSpec = spec(name, first)
-            guard all.count == index.shards, all.allSatisfy({ $0.shape == first.shape }),
-                (0..<max(first.ndim, 1)).contains(found.axis ?? 0),
-                found.parts > 0, found.axis.map({ first.dim($0) % found.parts == 0 }) ?? true
-            else {
+            guard all.count == index.shards, all.allSatisfy({ $0.shape == first.shape }), found.fits(first.shape) else {
                 throw ShardingError("\(source.path): the pieces of \(name) do not fit together; use another checkpoint")
             }
             result[name] = found.assembled(all)

@@ -53,7 +53,8 @@ struct RedcoParity {
             configuration: AdamWConfiguration(learningRate: 3e-3, beta1: 0.9, beta2: 0.95, weightDecay: 0.01))
         let family: RedcoFamily = family
         let trainer: DistributedTrainer<Module, [Int32], Tensor> = DistributedTrainer(
-            deployer, model: model, layout: layout, optimizer: optimizer, schedule: .warmUpCosine(warmUp: 3, finalFraction: 0.1),
+            deployer, model: model, layout: layout, optimizer: optimizer,
+            schedule: .warmUpCosine(warmUp: max(1, setting.steps / 10), finalFraction: 0.1),
             clipNorm: 1,
             collate: Self.collate, loss: { model, rows, _, _ in family.loss(model, rows) })
         deployer.groups.model.resetStats()
