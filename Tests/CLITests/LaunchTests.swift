@@ -47,14 +47,12 @@ struct LaunchTests {
 
     @Test func aKilledRankStopsTheOthersAndTheRunContinuesWithFewer() throws {
         try withText { folder in
-            let flags: [String] = ["--steps", "3000", "--checkpoint-every", "10"]
+            // More steps than there is time for.
+            let flags: [String] = ["--steps", "100000", "--checkpoint-every", "10"]
             let run: LinnetProcess = try start(3, "run", flags, in: folder)
+            defer { if run.process.isRunning { kill(run.process.processIdentifier, SIGKILL) } }
             let store: CheckpointStore = CheckpointStore(folder.appendingPathComponent("run/checkpoints"))
-            let limit: Date = Date().addingTimeInterval(90)
-            while store.steps.isEmpty {
-                try #require(Date() < limit && run.process.isRunning, "no checkpoint came")
-                usleep(10_000)
-            }
+            try wait(for: store, after: 0)
             let victim: pid_t = try #require(try child(of: run.process.processIdentifier, rank: 1))
             kill(victim, SIGKILL)
             let killed: Date = Date()
@@ -63,13 +61,21 @@ struct LaunchTests {
             #expect(result.status == 2)
             #expect(result.complaint == "rank 1 was ended by signal 9 (Killed); the other 2 were stopped", "\(result.errors)")
             let step: Int = try #require(store.steps.last)
-            let more: [String] = ["--steps", "3000", "--checkpoint-every", "10", "--resume"]
-            let continued: LinnetProcess = try start(2, "run", more, in: folder)
-            while store.steps.last ?? 0 <= step, continued.process.isRunning { usleep(10_000) }
-            continued.process.interrupt()
+            let continued: LinnetProcess = try start(2, "run", flags + ["--resume"], in: folder)
+            defer { if continued.process.isRunning { kill(continued.process.processIdentifier, SIGKILL) } }
+            try wait(for: store, after: step)
+            kill(continued.process.processIdentifier, SIGINT)
             let end: LinnetResult = continued.finish()
             #expect(end.status == 130, "\(end.errors)")
             #expect(try #require(store.steps.last) > step)
+        }
+    }
+
+    private func wait(for store: CheckpointStore, after step: Int) throws {
+        let limit: Date = Date().addingTimeInterval(90)
+        while store.steps.last ?? 0 <= step {
+            try #require(Date() < limit, "no checkpoint after step \(step) came")
+            usleep(10_000)
         }
     }
 
