@@ -19,11 +19,11 @@ struct MemoryFormerSetting {
     /// Codes of other lengths, for the curve of loss against multiply-accumulates.
     var otherBits: [Int] = []
 
-    /// `.small` is the specification's setting, `.full` its setting for a GPU.
+    /// `.small` is the specification's setting with 750 of its 1000 steps, `.full` its setting for a GPU.
     init(_ scale: Scale) {
         switch scale {
         case .smoke: (dimensions, layers, heads, context, rows, steps, validationLimit, otherBits) = (32, 2, 2, 16, 4, 3, 500, [4])
-        case .small: break
+        case .small: (steps, validationLimit) = (750, 40_000)
         case .full: (dimensions, layers, heads, context, steps, otherBits) = (512, 6, 8, 1024, 10_000, [4])
         }
     }
