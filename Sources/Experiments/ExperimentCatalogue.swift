@@ -4,15 +4,18 @@ import Training
 public enum ExperimentCatalogue {
     /// In alphabetical order of their slugs.
     public static let all: [any Experiment.Type] = [
+        DCTAdamWExperiment.self,
         DeltaNetExperiment.self,
         FourierHeadExperiment.self,
         GatedLinearAttentionExperiment.self,
         HyperZZWExperiment.self,
+        LAMBExperiment.self,
         LigerExperiment.self,
         LightNetExperiment.self,
         LiTExperiment.self,
         LSSLExperiment.self,
         MixtureOfMemoriesExperiment.self,
+        MultilevelExperiment.self,
         SMambaExperiment.self,
         SMETimesExperiment.self,
         TransNormerExperiment.self,

@@ -56,15 +56,18 @@ import Testing
     }
 
     @Test func programsRun() throws {
+        try CardExamples.dctAdamW()
         try CardExamples.deltanet()
         try CardExamples.fourierHead()
         try CardExamples.gla()
         try CardExamples.hyperzzw()
+        try CardExamples.lamb()
         try CardExamples.liger()
         try CardExamples.lightnet()
         try CardExamples.lit()
         try CardExamples.lssl()
         try CardExamples.mom()
+        try CardExamples.multilevel()
         try CardExamples.sMamba()
         try CardExamples.transnormer()
     }

@@ -208,5 +208,5 @@ struct TrionTests {
 }
 
 extension [Double] {
-    fileprivate func chunked(_ size: Int) -> [[Double]] { stride(from: 0, to: count, by: size).map { Array(self[$0..<$0 + size]) } }
+    fileprivate func chunked(_ size: Int) -> [[Double]] { Swift.stride(from: 0, to: count, by: size).map { Array(self[$0..<$0 + size]) } }
 }
