@@ -103,8 +103,8 @@ struct MultilevelTests {
     }
 
     @Test func interpolationHasItsEnds() throws {
-        let update: PlainTransformer = try model(seed: 2)
-        for (alpha, wanted) in [(0.0, try model()), (1, update)] {
+        let update: PlainTransformer = try model(seed: 2), start: PlainTransformer = try model()
+        for (alpha, wanted) in [(0.0, start), (1, update)] {
             let base: PlainTransformer = try model()
             Multilevel.interpolate(base: base, update: update, alpha: alpha)
             #expect(difference(base, wanted) == 0)

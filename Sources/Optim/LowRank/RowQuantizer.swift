@@ -23,7 +23,7 @@ struct RowQuantizer {
         let step: Tensor = (matrix.max(axis: 1, keepDims: true) - low) / levels
         let codes: Tensor = ((matrix - low) / which(step .> 0, step, step.onesLike())).round().clamped(0, levels)
         guard bits == 4 else { return [codes.asType(.uint8), low, step] }
-        let even: Tensor = codes.dim(1) % 2 == 0 ? codes : codes.padded([(0, 0), (0, 1)])
+        let even: Tensor = codes.dim(1) % 2 == 0 ? codes : codes.padded([(0, 1)])
         let pairs: Tensor = even.reshaped([even.dim(0), even.dim(1) / 2, 2])
         return [(pairs.selected(axis: 2, index: 0) + pairs.selected(axis: 2, index: 1) * 16).asType(.uint8), low, step]
     }
