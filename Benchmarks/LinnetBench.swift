@@ -14,6 +14,7 @@ struct LinnetBench {
             ScanBenchmark.self,
             TrainStepBenchmark.self,
             PapersBenchmark.self,
+            GradientExchangeBenchmark.self,
         ]
     }
 

@@ -84,6 +84,17 @@ int ct_custom_node(const char *name, const CTTensor *inputs, int inputCount, con
     });
 }
 
+int ct_add_gradient_hook(CTTensor tensor, void (*hook)(void *, CTTensor), void (*release)(void *), void *context, uint32_t *result) {
+    std::shared_ptr<void> owned(context, release);
+    return ct::guarded([&] {
+        *result = ct::tensor(tensor).register_hook([hook, owned](const at::Tensor &gradient) {
+            hook(owned.get(), reinterpret_cast<CTTensor>(gradient.unsafeGetTensorImpl()));
+        });
+    });
+}
+
+void ct_remove_gradient_hook(CTTensor tensor, uint32_t hook) { ct::tensor(tensor).remove_hook(hook); }
+
 bool ct_autocast_enabled(int32_t deviceType) { return at::autocast::is_autocast_enabled(static_cast<at::DeviceType>(deviceType)); }
 
 int32_t ct_autocast_type(int32_t deviceType) {

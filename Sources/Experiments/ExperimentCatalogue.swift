@@ -9,6 +9,7 @@ public enum ExperimentCatalogue {
         FourierHeadExperiment.self,
         GatedLinearAttentionExperiment.self,
         HyperZZWExperiment.self,
+        LGreCoExperiment.self,
         LAMBExperiment.self,
         LigerExperiment.self,
         LightNetExperiment.self,

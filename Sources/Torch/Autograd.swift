@@ -69,6 +69,43 @@ public func gradients(
     return zip(results, inputs).map { result, input in result.map { Tensor(owning: $0) } ?? input.zerosLike() }
 }
 
+/// Calls a closure with a tensor's gradient in every backward pass, as soon as the gradient is complete and while the others are still computed.
+///
+/// The hook lasts as long as this object. The closure runs without recording and must not write into the gradient.
+public final class GradientHook {
+    private let tensor: CTTensor
+    private let number: UInt32
+
+    /// - Parameters:
+    ///   - tensor: requires gradients (traps otherwise); one that is replaced later loses the hook.
+    ///   - body: receives the gradient.
+    public init(on tensor: Tensor, _ body: @escaping (Tensor) -> Void) {
+        precondition(tensor.requiresGrad, "a gradient hook on a tensor that requires no gradient")
+        let context: UnsafeMutableRawPointer = Unmanaged.passRetained(HookClosure(body)).toOpaque()
+        var number: UInt32 = 0
+        let status: Int32 = ct_add_gradient_hook(
+            tensor.handle,
+            { context, gradient in
+                Unmanaged<HookClosure>.fromOpaque(context!).takeUnretainedValue().run(Tensor(owning: ct_retain(gradient!)))
+            }, { Unmanaged<HookClosure>.fromOpaque($0!).release() }, context, &number)
+        if status != 0 { fatalError("GradientHook: \(String(cString: ct_last_error()))") }
+        self.tensor = ct_retain(tensor.handle)
+        self.number = number
+    }
+
+    deinit {
+        ct_remove_gradient_hook(tensor, number)
+        ct_release(tensor)
+    }
+}
+
+private final class HookClosure {
+    private let body: (Tensor) -> Void
+    init(_ body: @escaping (Tensor) -> Void) { self.body = body }
+
+    func run(_ gradient: Tensor) { noGrad { body(gradient.detached()) } }
+}
+
 /// The value of a scalar function and its gradients with respect to `parameters`.
 public func valueAndGrad(of parameters: [Tensor], createGraph: Bool = false, _ function: () throws -> Tensor) rethrows -> (
     value: Tensor, gradients: [Tensor]
@@ -91,17 +128,19 @@ public func grad(of function: @escaping ([Tensor]) -> Tensor) -> ([Tensor]) -> [
 }
 
 /// Calls `body` with the handles of an array of tensors, which stay alive meanwhile.
-func withHandles<Result>(_ tensors: [Tensor], _ body: (UnsafePointer<CTTensor?>) -> Result) -> Result {
-    lend(tensors.map { $0.handle }, of: tensors, to: body)
+func withHandles<Result>(_ tensors: [Tensor], _ body: (UnsafePointer<CTTensor?>) throws -> Result) rethrows -> Result {
+    try lend(tensors.map { $0.handle }, of: tensors, to: body)
 }
 
 /// The same with gaps.
-func withHandles<Result>(_ tensors: [Tensor?], _ body: (UnsafePointer<CTTensor?>) -> Result) -> Result {
-    lend(tensors.map { $0?.handle }, of: tensors, to: body)
+func withHandles<Result>(_ tensors: [Tensor?], _ body: (UnsafePointer<CTTensor?>) throws -> Result) rethrows -> Result {
+    try lend(tensors.map { $0?.handle }, of: tensors, to: body)
 }
 
-private func lend<Owner, Result>(_ handles: [CTTensor?], of owners: [Owner], to body: (UnsafePointer<CTTensor?>) -> Result) -> Result {
-    withExtendedLifetime(owners) { handles.withUnsafeBufferPointer { body($0.baseAddress ?? emptyHandles) } }
+private func lend<Owner, Result>(
+    _ handles: [CTTensor?], of owners: [Owner], to body: (UnsafePointer<CTTensor?>) throws -> Result
+) rethrows -> Result {
+    try withExtendedLifetime(owners) { try handles.withUnsafeBufferPointer { try body($0.baseAddress ?? emptyHandles) } }
 }
 
 private nonisolated(unsafe) let emptyHandles: UnsafePointer<CTTensor?> = UnsafePointer(

@@ -4,10 +4,14 @@ private let contiguousOp: Operator = Operator("contiguous")
 private let cloneOp: Operator = Operator("clone")
 private let copyOp: Operator = Operator("copy_")
 private let detachOp: Operator = Operator("detach")
+private let viewTypeOp: Operator = Operator("view", "dtype")
 
 extension Tensor {
     /// Elements converted to another type; the tensor itself where nothing changes.
     public func asType(_ dtype: DType) -> Tensor { self.dtype == dtype ? self : toDtypeOp(self, dtype) }
+
+    /// The same memory read as another type; where the new elements are of another size, the last axis grows or shrinks by it.
+    public func reinterpreted(as dtype: DType) -> Tensor { viewTypeOp(self, dtype) }
 
     /// On another device and, where given, as another type; the tensor itself where nothing changes.
     public func to(device: Device, dtype: DType? = nil) -> Tensor {

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import Papers
 import SequenceModels
 import Torch
 import Training
@@ -17,6 +18,7 @@ struct Linnet: AsyncParsableCommand {
         version: "0.1.0",
         subcommands: [
             TrainCommand.self,
+            LaunchCommand.self,
             LinearizeCommand.self,
             ForecastCommand.self,
             DiffuseCommand.self,
@@ -33,6 +35,7 @@ struct Linnet: AsyncParsableCommand {
 
     static func main() async {
         Memory.keepFreedBlocks()
+        if ExitReport.isLaunched { ReproductionWorker.endWithParent() }
         do {
             var command: any ParsableCommand = try parseAsRoot(Recipe.expanded(Array(CommandLine.arguments.dropFirst())))
             if var asynchronous = command as? any AsyncParsableCommand {
@@ -48,11 +51,16 @@ struct Linnet: AsyncParsableCommand {
 
 /// How an error leaves the program: one line on standard error, exit status 2 (130 after an interrupt).
 enum ExitReport {
+    /// Whether `linnet launch` has started this process.
+    static var isLaunched: Bool { ProcessInfo.processInfo.environment[ProcessLauncher.launchedVariable] == "1" }
+
     static func report(_ error: any Error) -> Int32 {
         if let failure = error as? TrainingFailure, case .interrupted = failure {
             write("\(failure)")
             return 130
         }
+        // The launcher names the rank that ended first; those that merely lost it say nothing.
+        if case .peerLost? = error as? DistributedError, isLaunched { return ProcessLauncher.lostPeerStatus }
         if error is CancellationError {
             write("interrupted")
             return 130

@@ -58,6 +58,16 @@ enum CardExamples {
         log.record(optimizer)
     }
 
+    static func lGreCo() throws {
+        let bytes = try ProcessGroup.onThreads(2) { group in
+            let exchange = LGreCo(compressor: TopKCompressor(), reference: 0.05, startIteration: 0)
+            let gradients = [Tensor.normal([64, 64], device: .cpu) * 0.01, Tensor.normal([10, 64], device: .cpu)]
+            _ = try exchange.average(gradients, over: group)
+            return [exchange.adjustments[0].size, exchange.adjustments[0].referenceSize]
+        }
+        print(bytes[0])
+    }
+
     static func liger() throws {
         let settings = try LlamaConfiguration(
             vocabularySize: 256, dimensions: 64, hiddenDimensions: 176, layers: 2, heads: 4)

@@ -62,6 +62,7 @@ import Testing
         try CardExamples.gla()
         try CardExamples.hyperzzw()
         try CardExamples.lamb()
+        try CardExamples.lGreCo()
         try CardExamples.liger()
         try CardExamples.lightnet()
         try CardExamples.lit()

@@ -19,6 +19,9 @@ extern "C" {
 typedef struct CTTensorImpl *CTTensor;
 typedef struct CTOperatorImpl *CTOperator;
 typedef struct CTGeneratorImpl *CTGenerator;
+typedef struct CTStoreImpl *CTStore;
+typedef struct CTProcessGroupImpl *CTProcessGroup;
+typedef struct CTWorkImpl *CTWork;
 
 // What a CTValue holds; pointers are borrowed for the length of the call.
 typedef enum : int32_t {
@@ -109,6 +112,12 @@ typedef int (*CTBackward)(void *context, const CTTensor *outputGradients, int ou
 // node's end, or at once where no input needs a gradient. Writes owned handles to `results`.
 int ct_custom_node(const char *name, const CTTensor *inputs, int inputCount, const CTTensor *outputs, int outputCount, CTBackward backward,
                    void (*release)(void *), void *context, CTTensor *results);
+
+// Calls `hook` with the finished gradient of `tensor` in every backward pass, also one by ct_grad, as soon as it is known; the gradient is borrowed.
+// `release(context)` runs when the tensor ends or the hook is removed.
+int ct_add_gradient_hook(CTTensor tensor, void (*hook)(void *context, CTTensor gradient), void (*release)(void *), void *context,
+                         uint32_t *result);
+void ct_remove_gradient_hook(CTTensor tensor, uint32_t hook);
 
 // --- Fused kernels ---------------------------------------------------------------------------------------------
 // float32 on the CPU, multi-threaded over heads or channels, with the widest vectors that the processor has. Forward and backward of whole
@@ -211,6 +220,54 @@ void ct_memory_now(int64_t *current, int64_t *peak);
 void ct_memory_end(void);
 // From now on keeps freed CPU blocks of 1 MB and more for the next tensors, `bytes` of them at most; 0 frees them all and keeps none.
 void ct_keep_blocks(size_t bytes);
+
+// --- Several processes (c10d) ----------------------------------------------------------------------------------
+
+// Whether libtorch was built with gloo; without it the calls below fail and say so.
+bool ct_distributed_available(void);
+
+// Where processes find one another. Handles are owned; a store stays alive as long as a group that was made from it.
+int ct_store_hash(CTStore *result);  // for threads of one process
+int ct_store_file(const char *path, int worldSize, CTStore *result);
+// `server` is true for one process, which may bring a descriptor that listens already (-1 is none).
+int ct_store_tcp(const char *host, int port, bool server, int worldSize, int listeningDescriptor, int64_t timeoutMilliseconds, CTStore *result);
+int ct_store_prefix(const char *prefix, CTStore store, CTStore *result);
+void ct_release_store(CTStore store);
+
+// Waits until all `worldSize` members have called. `interface` names the network interface; NULL takes the one by which `peer` is reached.
+int ct_process_group(CTStore store, int rank, int worldSize, const char *interface, const char *peer, int64_t timeoutMilliseconds,
+                     CTProcessGroup *result);
+// Waits for the operations in flight.
+void ct_release_process_group(CTProcessGroup group);
+
+typedef enum : int32_t {
+    CTAllReduce = 0,  // outputs: one, changed in place
+    CTBroadcast,      // outputs: one, changed in place; peer: the root
+    CTAllGather,      // inputs: one; outputs: one a rank
+    CTReduceScatter,  // inputs: one a rank; outputs: one
+    CTAllToAll,       // inputs and outputs: one a rank
+    CTSend,           // inputs: one; peer: the receiver
+    CTReceive,        // outputs: one; peer: the sender
+    CTBarrier,
+} CTCollectiveKind;
+
+typedef enum : int32_t { CTSum = 0, CTMaximum, CTMinimum } CTReduction;
+
+typedef struct {
+    CTCollectiveKind kind;
+    CTReduction reduction;
+    int32_t peer, tag;
+    const CTTensor *inputs;
+    const CTTensor *outputs;
+    int32_t inputCount, outputCount;
+} CTCollective;
+
+// Starts an operation, which all members have to start in the same order. Tensors are contiguous.
+int ct_collective(CTProcessGroup group, const CTCollective *collective, CTWork *result);
+// Waits for its end; fails where a peer was lost or the group's timeout went by.
+int ct_work_wait(CTWork work);
+bool ct_work_is_done(CTWork work);
+void ct_release_work(CTWork work);
 
 #ifdef __cplusplus
 }

@@ -21,6 +21,8 @@ public protocol Experiment: Sendable {
     /// Whether a seed's measurements are the same when the other seeds are measured by a run of their own, so that an interrupted run can be
     /// continued seed by seed. By default they are; what is done for the first seed alone asks ``ExperimentContext/isFirst(_:)``.
     static var seedsAreIndependent: Bool { get }
+    /// Whether it divides its work among the processes of a launcher (`linnet launch -n 4 -- reproduce SLUG`); by default it does not.
+    static var usesProcessGroup: Bool { get }
 
     init()
 
@@ -30,6 +32,7 @@ public protocol Experiment: Sendable {
 
 extension Experiment {
     public static var seedsAreIndependent: Bool { true }
+    public static var usesProcessGroup: Bool { false }
 }
 
 /// What an experiment gets from whoever runs it.

@@ -66,7 +66,7 @@ public struct ReproductionWorker: Sendable {
     /// Writes a report and its page; the seeds kept for it are then no longer needed.
     ///
     /// - Returns: the report's path.
-    private static func keep(_ report: Report, in results: String) throws -> String {
+    public static func keep(_ report: Report, in results: String) throws -> String {
         try AtomicFile.createFolder(results)
         let stem: String = "\(results)/\(report.slug).\(report.scale.rawValue)"
         try AtomicFile.write(ReportPage.html(title: "Linnet: \(report.slug)", reports: [report]), to: stem + ".html")

@@ -23,16 +23,24 @@ struct LanguageModelFit {
     ///   - resume: continue from the newest checkpoint of the folder.
     ///   - sink: receives the metrics.
     ///   - progress: how progress is shown.
+    ///   - group: the ranks among which each batch is divided; ranks other than the first read checkpoints and write none.
+    ///   - exchange: averages the gradients in place of a plain all-reduce.
+    ///   - shardsState: keep the optimizer's state spread over the ranks.
     func run(
         _ network: some CausalLanguageModel, _ corpus: LanguageModelTraining.Corpus, folder: URL?, resume: Bool, sink: any MetricSink,
-        progress: ProgressStyle
+        progress: ProgressStyle, group: ProcessGroup = .single, exchange: (any GradientExchange)? = nil, shardsState: Bool = false
     ) throws -> (result: TrainingResult, score: LanguageModelScore) {
         let source: TextWindows = TextWindows(corpus.training, context: context, rows: rows, seed: trainer.seed)
         let held: TextWindows = corpus.held(context: context, rows: rows)
-        let loop: Trainer<TextWindows> = try Trainer(
-            model: network, optimizer: try AdamW(groups: .stateSpace(network), configuration: optimizer), source: source,
-            configuration: trainer, folder: folder?.appendingPathComponent("checkpoints", isDirectory: true), description: description,
-            sink: sink, progress: progress,
+        let groups: [ParameterGroup] = .stateSpace(network)
+        let rule: any Optimizer =
+            shardsState
+            ? try ZeroRedundancyOptimizer(groups: groups, configuration: optimizer, group: group)
+            : try AdamW(groups: groups, configuration: optimizer)
+        let loop: Trainer<ShardedBatches<TextWindows>> = try Trainer(
+            model: network, optimizer: rule, source: try ShardedBatches(source, rows: rows, over: group), configuration: trainer,
+            folder: folder?.appendingPathComponent("checkpoints", isDirectory: true), group: group, exchange: exchange,
+            description: description, sink: sink, progress: progress,
             validation: {
                 let score: LanguageModelScore = network.score(held, charactersPerToken: corpus.charactersPerToken)
                 return ["loss": score.loss, "bits_per_character": score.bitsPerCharacter]

@@ -43,9 +43,13 @@ public struct LanguageModelTraining: Codable, Sendable {
     ///   - resume: continue from the newest checkpoint of the folder.
     ///   - sink: receives the metrics.
     ///   - progress: how progress is shown.
+    ///   - group: the ranks among which each batch is divided; ranks other than the first read checkpoints and write none.
+    ///   - exchange: averages the gradients in place of a plain all-reduce.
+    ///   - shardsState: keep the optimizer's state spread over the ranks.
     public func run(
         _ corpus: Corpus, folder: URL? = nil, resume: Bool = false, sink: any MetricSink = MetricFanOut([]),
-        progress: ProgressStyle = .automatic()
+        progress: ProgressStyle = .automatic(), group: ProcessGroup = .single, exchange: (any GradientExchange)? = nil,
+        shardsState: Bool = false
     ) throws -> (model: LanguageModel, result: TrainingResult, score: LanguageModelScore) {
         seedEverything(trainer.seed)
         let network: LanguageModel = try LanguageModel(model)
@@ -54,7 +58,9 @@ public struct LanguageModelTraining: Codable, Sendable {
         let fit: LanguageModelFit = LanguageModelFit(
             optimizer: optimizer, trainer: trainer, context: context, rows: rows,
             description: String(decoding: try encoder.encode(self), as: UTF8.self))
-        let (result, score) = try fit.run(network, corpus, folder: folder, resume: resume, sink: sink, progress: progress)
+        let (result, score) = try fit.run(
+            network, corpus, folder: folder, resume: resume, sink: sink, progress: progress, group: group, exchange: exchange,
+            shardsState: shardsState)
         return (network, result, score)
     }
 }

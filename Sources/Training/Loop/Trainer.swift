@@ -8,6 +8,9 @@ import Torch
 /// The loop is the `while` of ``run(resume:)``; everything else is what one step, one validation and one checkpoint consist of. A run that is
 /// resumed from a checkpoint ends with the very numbers of one that was never stopped: model, optimizer, random stream and the position in
 /// the data (which is the step) are all restored.
+///
+/// On several ranks (``ProcessGroup``) each sees its part of the batches, gradients are averaged, and rank 0 writes the checkpoints, from which any number
+/// of ranks continues. All ranks stop together: one that is interrupted takes the others with it.
 public final class Trainer<Source: BatchSource> {
     public let model: Module
     public let optimizer: any Optimizer
@@ -22,6 +25,7 @@ public final class Trainer<Source: BatchSource> {
     /// The optimizer's parameters in its order, which is that of the gradients.
     private let parameters: [(name: String, tensor: Tensor)]
     private let average: ExponentialMovingAverage?
+    private let replicas: TrainingReplicas?
     private var state: TrainingState = TrainingState()
     private var lastSaved: Date = Date()
     private var lastCheckpoint: String?
@@ -32,14 +36,17 @@ public final class Trainer<Source: BatchSource> {
     ///   - source: of the batches.
     ///   - configuration: steps, schedule, clipping, checkpoints.
     ///   - folder: where checkpoints go; nil writes none.
+    ///   - group: the ranks among which the work is divided; `source` gives this rank's part.
+    ///   - exchange: averages the gradients in place of a plain all-reduce.
     ///   - description: everything that defines the run, as JSON; a checkpoint with another one is refused.
     ///   - sink: receives the metrics.
     ///   - progress: how progress is shown.
     ///   - validation: metrics of the model in evaluation mode without gradients; the one called "loss" decides what is best.
     ///   - loss: a scalar, the mean over the batch.
-    /// - Throws: `ConfigurationError` for a moving average that cannot be made.
+    /// - Throws: `ConfigurationError` for a moving average that cannot be made, ``DistributedError`` where the ranks do not find together.
     public init(
         model: Module, optimizer: any Optimizer, source: Source, configuration: TrainerConfiguration, folder: URL? = nil,
+        group: ProcessGroup = .single, exchange: (any GradientExchange)? = nil,
         description: String = "{}", sink: any MetricSink = MetricFanOut([]), progress: ProgressStyle = .automatic(),
         validation: (() throws -> [String: Double])? = nil, loss: @escaping (Source.Batch) throws -> Tensor
     ) throws {
@@ -59,6 +66,7 @@ public final class Trainer<Source: BatchSource> {
         average = try configuration.averageDecay.map { [parameters] decay in
             try ExponentialMovingAverage(parameters.map(\.tensor), names: parameters.map(\.name), decay: decay, biasCorrected: true)
         }
+        replicas = try TrainingReplicas(model, parameters: parameters, group: group, hook: exchange, seed: configuration.seed)
         state.configuration = description
     }
 
@@ -68,6 +76,7 @@ public final class Trainer<Source: BatchSource> {
     @discardableResult
     public func run(resume: Bool = false) throws -> TrainingResult {
         if resume { try restore() }
+        try replicas?.begin(at: state.step)
         let prefetcher: Prefetcher<Source.Batch, Int>? = makePrefetcher()
         let bar: ProgressBar = ProgressBar(
             "training", total: configuration.steps, start: state.step, unit: source.itemName, style: progress)
@@ -84,8 +93,8 @@ public final class Trainer<Source: BatchSource> {
             bar.advance(by: source.itemsPerBatch * configuration.accumulation, metrics: [("loss", outcome.loss)])
             record(outcome, in: &history)
             if isDue(configuration.validateEvery), try validate(&history, bar) { break }
-            if isCheckpointDue { try saveCheckpoint() }
-            if Interrupt.isRequested {
+            if isCheckpointDue(outcome) { try saveCheckpoint() }
+            if outcome.stops {
                 bar.interrupt()
                 try saveCheckpoint()
                 throw TrainingFailure.interrupted(step: state.step, checkpoint: lastCheckpoint)
@@ -102,6 +111,9 @@ public final class Trainer<Source: BatchSource> {
         let gradientNorm: Double
         let learningRate: Double
         let gradients: [Tensor?]
+        /// Whether the run was asked to stop, or minutes have gone by since the last checkpoint, as all ranks agree.
+        let stops: Bool
+        let saves: Bool
 
         var isFinite: Bool { loss.isFinite && gradientNorm.isFinite }
     }
@@ -111,20 +123,38 @@ public final class Trainer<Source: BatchSource> {
         var total: Double = 0
         for part in 0..<configuration.accumulation {
             let batch: Source.Batch = try nextBatch(prefetcher, number: state.step * configuration.accumulation + part)
-            let (value, found) = try valueAndGrad(of: parameters.map(\.tensor)) { try precise(batch) }
+            let (value, found) = try valueAndGradients(of: batch)
             total += value.item(Double.self)
             accumulator.add(found)
         }
-        let (gradients, norm) = limited(accumulator.takeMean())
+        let (agreed, mean) = try together(loss: total / Double(configuration.accumulation), accumulator.takeMean())
+        let (gradients, norm) = limited(mean)
         let factor: Double = configuration.schedule.factor(step: state.step, of: configuration.steps)
         let outcome: StepOutcome = StepOutcome(
-            loss: total / Double(configuration.accumulation), gradientNorm: norm, learningRate: factor * optimizer.learningRate,
-            gradients: gradients)
+            loss: agreed.loss, gradientNorm: norm, learningRate: factor * optimizer.learningRate, gradients: gradients,
+            stops: agreed.stops, saves: agreed.saves)
         if outcome.isFinite {
             optimizer.step(gradients, learningRateFactor: factor)
+            try (optimizer as? any ShardedOptimizer)?.synchronize()
             average?.update()
         }
         return outcome
+    }
+
+    /// Gradients that are not accumulated are exchanged while they are computed.
+    private func valueAndGradients(of batch: Source.Batch) throws -> (value: Tensor, gradients: [Tensor]) {
+        if let replicas, configuration.accumulation == 1 {
+            return try replicas.parallel.valueAndGradients { try precise(batch) }
+        }
+        return try valueAndGrad(of: parameters.map(\.tensor)) { try precise(batch) }
+    }
+
+    /// The step's mean loss and gradients over all ranks.
+    private func together(loss: Double, _ gradients: [Tensor?]) throws -> (TrainingReplicas.Agreement, [Tensor?]) {
+        let minutesDue: Bool = isMinutesDue
+        guard let replicas else { return (.init(loss: loss, stops: Interrupt.isRequested, saves: minutesDue), gradients) }
+        let agreed: TrainingReplicas.Agreement = try replicas.agree(loss: loss, stops: Interrupt.isRequested, saves: minutesDue)
+        return (agreed, configuration.accumulation == 1 ? gradients : try replicas.parallel.average(gradients))
     }
 
     private func limited(_ gradients: [Tensor?]) -> (gradients: [Tensor?], norm: Double) {
@@ -216,25 +246,32 @@ public final class Trainer<Source: BatchSource> {
         history.best = state.best
     }
 
-    private var isCheckpointDue: Bool {
+    private func isCheckpointDue(_ outcome: StepOutcome) -> Bool {
         guard store != nil, state.step < configuration.steps else { return false }
-        if isDue(configuration.checkpointEvery) { return true }
-        return configuration.checkpointMinutes.map { Date().timeIntervalSince(lastSaved) >= $0 * 60 } ?? false
+        return outcome.saves || isDue(configuration.checkpointEvery)
+    }
+
+    private var isMinutesDue: Bool {
+        guard store != nil, let minutes = configuration.checkpointMinutes else { return false }
+        return Date().timeIntervalSince(lastSaved) >= minutes * 60
     }
 
     private func saveCheckpoint() throws {
         guard let store else { return }
-        state.optimizer = optimizer.scalarState
+        try replicas?.parallel.checkReplicas()
+        let (tensors, scalars) =
+            try (optimizer as? any ShardedOptimizer)?.gatheredState() ?? (optimizer.stateTensors(), optimizer.scalarState)
+        lastSaved = Date()
+        lastCheckpoint = store.url(step: state.step).path
+        if let replicas, replicas.group.rank > 0 { return }
+        state.optimizer = scalars
         state.averageUpdates = average?.updateCount ?? 0
-        var training: [String: Tensor] = Dictionary(
-            uniqueKeysWithValues: optimizer.stateTensors().map { ("optimizer." + $0.key, $0.value) })
+        var training: [String: Tensor] = Dictionary(uniqueKeysWithValues: tensors.map { ("optimizer." + $0.key, $0.value) })
         training["random.shared"] = RandomGenerator.shared(on: .cpu).state()
         for (name, tensor) in average?.stateTensors() ?? [:] { training["average." + name] = tensor }
-        let tensors: [String: Tensor] = Dictionary(uniqueKeysWithValues: model.stateTensors())
-        try store.save(Checkpoint(model: tensors, training: training, state: state))
+        let weights: [String: Tensor] = Dictionary(uniqueKeysWithValues: model.stateTensors())
+        try store.save(Checkpoint(model: weights, training: training, state: state))
         store.prune(keeping: configuration.keepCheckpoints, best: state.bestStep)
-        lastCheckpoint = store.url(step: state.step).path
-        lastSaved = Date()
     }
 
     private func restore() throws {

@@ -16,11 +16,14 @@ struct ReproduceCommand: AsyncParsableCommand {
             seeds that were finished, unless --fresh is given or the program was built anew. The exit status is 0 when all gates passed and all
             claims were shown, 1 when not, 2 for a wrong command line, 130 after Ctrl-C.
 
+            Experiments that several processes work on (l-greco, redco) can be started under `linnet launch`; the first process then writes the report.
+
             Examples:
               linnet reproduce --list
               linnet reproduce deltanet --scale small --seeds 3
               linnet reproduce gla lit --scale smoke --seeds 1 --jobs 2
               linnet reproduce --all --time-limit 1800 --memory-limit 8
+              linnet launch -n 4 -- reproduce l-greco --scale small
             """)
 
     @Argument(help: "Slugs of the papers.")
@@ -69,6 +72,11 @@ struct ReproduceCommand: AsyncParsableCommand {
             ReproductionWorker.endWithParent()
             let job: ReproductionJob = ReproductionJob(slug: chosen[0], scale: scale, seeds: seeds, fresh: fresh)
             throw ExitCode(await ReproductionWorker(job, results: results).run())
+        }
+        if let place = try LaunchEnvironment(), place.worldSize > 1 {
+            let session: LaunchedReproduction = LaunchedReproduction(scale: scale, seeds: seeds, results: results)
+            if try await !session.run(chosen, isFirst: place.rank == 0) { throw ExitCode(1) }
+            return
         }
         let store: PaperStore = try PaperStore(db ?? PaperStore.standardPath)
         // Earlier reports tell how long the experiments take. A file that is none is for `linnet results` to complain about.

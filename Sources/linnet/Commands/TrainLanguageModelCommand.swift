@@ -11,12 +11,16 @@ struct TrainLanguageModelCommand: AsyncParsableCommand {
         discussion: """
             The last tenth of the text is held out for validation.
 
+            Under `linnet launch`, torchrun, mpirun or srun each batch is divided among the processes, and the first one writes the run. The numbers are
+            those of one process; a run may be continued with another number of them.
+
             Examples:
               linnet train lm --text shakespeare.txt --mixer gla --out runs/gla
               linnet train lm --text a.txt --text b.txt --tokenizer bpe:4096 --mixer deltanet --hybrid window:2:64 --out runs/hybrid
               linnet train lm --text shakespeare.txt --mixer softmax --format llama --out runs/llama
               linnet train lm --text shakespeare.txt --mixer mom --memories 8 --active-memories 2 --memory-backend delta --out runs/mom
               linnet train lm --recipe recipe.yaml --steps 2000 --out runs/long --resume
+              linnet launch -n 4 -- linnet train lm --text shakespeare.txt --mixer softmax --shard-optimizer --out runs/four
             """)
 
     @Option(help: "A UTF-8 text file; may be given several times.")
@@ -37,6 +41,8 @@ struct TrainLanguageModelCommand: AsyncParsableCommand {
     var untiedHead: Bool = false
     @Option(help: "Format of the finished model: linnet, or llama for Hugging Face's Llama checkpoints (softmax attention only).")
     var format: Format = .linnet
+    @Flag(name: .customLong("shard-optimizer"), help: "Spread the optimizer's state over the processes (ZeRO, stage 1).")
+    var shardOptimizer: Bool = false
     @OptionGroup var mixerOptions: MixerOptions
     @OptionGroup var optimization: OptimizationOptions
     @OptionGroup var run: RunOptions
@@ -49,11 +55,21 @@ struct TrainLanguageModelCommand: AsyncParsableCommand {
         let chosen: any Tokenizer = try TokenizerChoice(tokenizer).make(corpus: corpus, folder: run.resume ? run.url : nil)
         let training: LanguageModelTraining = try configuration(vocabularySize: chosen.vocabularySize)
         if format == .llama { _ = try LlamaConfiguration(training.model, context: context) }
+        // All processes have looked at the folder before the first of them writes into it.
+        let group: ProcessGroup = try .fromEnvironment()
         let tokens: LanguageModelTraining.Corpus = try LanguageModelTraining.Corpus(corpus, tokenizer: chosen, context: context)
+        guard group.rank == 0 else {
+            Interrupt.install()
+            _ = try training.run(
+                tokens, folder: run.url, resume: run.resume, progress: .quiet, group: group, shardsState: shardOptimizer)
+            return
+        }
         // What stands beside checkpoints describes them: the trainer refuses to continue them with another model.
         if !run.hasCheckpoint { try LanguageModelBundle.describe(training.model, chosen, in: run.url) }
         let (model, result, score) = try run.recorded(kind: "lm", configuration: training, seed: optimization.seed) { sink in
-            try training.run(tokens, folder: run.url, resume: run.resume, sink: sink, progress: run.progress.style)
+            try training.run(
+                tokens, folder: run.url, resume: run.resume, sink: sink, progress: run.progress.style, group: group,
+                shardsState: shardOptimizer)
         }
         let finished: any CausalLanguageModel = format == .llama ? try LlamaModel(model, context: context) : model
         try PretrainedModel(model: finished, tokenizer: chosen).save(to: run.url)

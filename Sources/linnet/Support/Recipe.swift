@@ -11,7 +11,9 @@ import Yams
 enum Recipe {
     /// The arguments with `--recipe FILE` replaced by what the file says, placed before the other flags so that those win.
     static func expanded(_ arguments: [String]) throws -> [String] {
-        guard let place = arguments.firstIndex(where: { $0 == "--recipe" || $0.hasPrefix("--recipe=") }) else { return arguments }
+        // What follows `--` is another command's.
+        let own: ArraySlice<String> = arguments.prefix { $0 != "--" }
+        guard let place = own.firstIndex(where: { $0 == "--recipe" || $0.hasPrefix("--recipe=") }) else { return arguments }
         var rest: [String] = arguments
         let flag: String = rest.remove(at: place)
         var path: String = String(flag.dropFirst("--recipe=".count))

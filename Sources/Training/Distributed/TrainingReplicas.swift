@@ -1,0 +1,53 @@
+import Foundation
+import NN
+import Optim
+import Torch
+
+/// What the ranks of a data-parallel ``Trainer`` do together: average, agree, and keep to the same step.
+struct TrainingReplicas {
+    let parallel: DistributedDataParallel
+    let group: ProcessGroup
+    private let seed: UInt64
+
+    /// Nil for a group of one.
+    init?(
+        _ model: Module, parameters: [(name: String, tensor: Tensor)], group: ProcessGroup, hook: (any GradientExchange)?, seed: UInt64
+    ) throws {
+        guard group.worldSize > 1 else { return nil }
+        self.group = group
+        self.seed = seed
+        parallel = try DistributedDataParallel(model, parameters: parameters, group: group, hook: hook)
+    }
+
+    /// What all ranks know about a step.
+    struct Agreement {
+        /// Mean over the ranks.
+        let loss: Double
+        /// Whether one of them was asked to stop.
+        let stops: Bool
+        /// Whether rank 0 wants a checkpoint.
+        let saves: Bool
+    }
+
+    func agree(loss: Double, stops: Bool, saves: Bool) throws -> Agreement {
+        let values: Tensor = Tensor([loss, stops ? 1 : 0, saves && group.rank == 0 ? 1 : 0], device: .cpu)
+        try group.allReduce(values)
+        let sums: [Double] = values.array(Double.self)
+        return Agreement(loss: sums[0] / Double(group.worldSize), stops: sums[1] > 0, saves: sums[2] > 0)
+    }
+
+    /// After all ranks have read a checkpoint, or none: the same one, and every rank but the first on a random stream of its own, so that dropout
+    /// differs between the parts of a batch.
+    func begin(at step: Int) throws {
+        let steps: [Int] = try group.allGather(Tensor([Int64(step)], device: .cpu)).map { Int($0.item(Int64.self)) }
+        guard steps.allSatisfy({ $0 == step }) else {
+            throw DistributedError.diverged(
+                rank: group.rank, detail: "they start from checkpoints of the steps \(steps); let all of them read the same folder")
+        }
+        try parallel.synchronize()
+        if group.rank > 0 {
+            let mixed: UInt64 = (seed &+ UInt64(step)) &* 0x9E37_79B9_7F4A_7C15 &+ UInt64(group.rank)
+            RandomGenerator.shared(on: .cpu).seed(mixed)
+        }
+    }
+}
