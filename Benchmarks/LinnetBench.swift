@@ -8,6 +8,7 @@ struct LinnetBench {
         [
             OverheadBenchmark.self,
             AdamWStepBenchmark.self,
+            OptimizerBenchmark.self,
             KernelBenchmark.self,
             MemoryBenchmark.self,
             GrowthBenchmark.self,

@@ -4,6 +4,7 @@ import Training
 public enum ExperimentCatalogue {
     /// In alphabetical order of their slugs.
     public static let all: [any Experiment.Type] = [
+        DCTAdamWExperiment.self,
         DeltaNetExperiment.self,
         DuoLLMExperiment.self,
         FourierHeadExperiment.self,
@@ -12,6 +13,7 @@ public enum ExperimentCatalogue {
         HyperZZWExperiment.self,
         LayerwiseQuantizationExperiment.self,
         LGreCoExperiment.self,
+        LAMBExperiment.self,
         LigerExperiment.self,
         LightNetExperiment.self,
         LiTExperiment.self,
@@ -21,6 +23,7 @@ public enum ExperimentCatalogue {
         MatryoshkaKVExperiment.self,
         MixtureOfMemoriesExperiment.self,
         RedcoExperiment.self,
+        MultilevelExperiment.self,
         SMambaExperiment.self,
         SMETimesExperiment.self,
         SNNKExperiment.self,

@@ -9,6 +9,10 @@ public typealias RMSprop = FusedOptimizer<RMSpropConfiguration>
 public typealias Adagrad = FusedOptimizer<AdagradConfiguration>
 public typealias Kar = FusedOptimizer<KarConfiguration>
 public typealias GaLoreAdamW = FusedOptimizer<GaLoreConfiguration>
+public typealias DCTAdamW = FusedOptimizer<DCTAdamWConfiguration>
+public typealias Trion = FusedOptimizer<TrionConfiguration>
+public typealias LAMB = FusedOptimizer<LAMBConfiguration>
+public typealias LARS = FusedOptimizer<LARSConfiguration>
 
 /// An optimizer that updates many tensors in few calls, by the given rule.
 ///

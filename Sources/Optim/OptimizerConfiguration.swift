@@ -11,6 +11,10 @@ public enum OptimizerConfiguration: Codable, Sendable, Equatable {
     case adagrad(AdagradConfiguration)
     case kar(KarConfiguration)
     indirect case galore(GaLoreConfiguration)
+    indirect case dctAdamW(DCTAdamWConfiguration)
+    indirect case trion(TrionConfiguration)
+    indirect case lamb(LAMBConfiguration)
+    indirect case lars(LARSConfiguration)
 
     /// - Throws: `ConfigurationError` as the optimizer's own initialiser.
     public func makeOptimizer(groups: [ParameterGroup]) throws -> any Optimizer {
@@ -29,11 +33,15 @@ public enum OptimizerConfiguration: Codable, Sendable, Equatable {
         case .adagrad(let rule): rule
         case .kar(let rule): rule
         case .galore(let rule): rule
+        case .dctAdamW(let rule): rule
+        case .trion(let rule): rule
+        case .lamb(let rule): rule
+        case .lars(let rule): rule
         }
     }
 
     enum CodingKeys: String, CodingKey, CaseIterable {
-        case sgd, adam, adamw, adafactor, lion, rmsprop, adagrad, kar, galore
+        case sgd, adam, adamw, adafactor, lion, rmsprop, adagrad, kar, galore, dctAdamW, trion, lamb, lars
     }
 
     private var key: CodingKeys {
@@ -47,6 +55,10 @@ public enum OptimizerConfiguration: Codable, Sendable, Equatable {
         case .adagrad: .adagrad
         case .kar: .kar
         case .galore: .galore
+        case .dctAdamW: .dctAdamW
+        case .trion: .trion
+        case .lamb: .lamb
+        case .lars: .lars
         }
     }
 
@@ -67,6 +79,10 @@ public enum OptimizerConfiguration: Codable, Sendable, Equatable {
         case .adagrad: self = .adagrad(try container.decode(AdagradConfiguration.self, forKey: key))
         case .kar: self = .kar(try container.decode(KarConfiguration.self, forKey: key))
         case .galore: self = .galore(try container.decode(GaLoreConfiguration.self, forKey: key))
+        case .dctAdamW: self = .dctAdamW(try container.decode(DCTAdamWConfiguration.self, forKey: key))
+        case .trion: self = .trion(try container.decode(TrionConfiguration.self, forKey: key))
+        case .lamb: self = .lamb(try container.decode(LAMBConfiguration.self, forKey: key))
+        case .lars: self = .lars(try container.decode(LARSConfiguration.self, forKey: key))
         }
     }
 

@@ -11,6 +11,8 @@ public enum Schedule: Codable, Sendable, Equatable {
     case warmUpCosine(warmUp: Int, finalFraction: Double = 0)
     /// After the warm-up a line, down to `finalFraction` at step `total`.
     case warmUpLinear(warmUp: Int, finalFraction: Double = 0)
+    /// After the warm-up the full rate, and over the last `decay` steps a line down to `finalFraction` at step `total`.
+    case warmUpStableDecay(warmUp: Int, decay: Int, finalFraction: Double = 0)
     /// Smith & Topin 2019, as torch's `OneCycleLR` with cosine annealing in two phases: from `1 / startDivisor` up to 1 at the fraction
     /// `riseFraction` of the run, then down to `1 / (startDivisor · endDivisor)` at the last step. Momentum is not cycled.
     case oneCycle(riseFraction: Double = 0.3, startDivisor: Double = 25, endDivisor: Double = 1e4)
@@ -30,6 +32,9 @@ public enum Schedule: Codable, Sendable, Equatable {
             return Self.rising(step, warmUp) ?? Self.cosine(from: 1, to: finalFraction, Self.progress(step, from: warmUp, to: total))
         case .warmUpLinear(let warmUp, let finalFraction):
             return Self.rising(step, warmUp) ?? 1 + (finalFraction - 1) * Self.progress(step, from: warmUp, to: total)
+        case .warmUpStableDecay(let warmUp, let decay, let finalFraction):
+            return Self.rising(step, warmUp)
+                ?? (step < total - decay ? 1 : 1 + (finalFraction - 1) * Self.progress(step, from: total - decay, to: total))
         case .oneCycle(let riseFraction, let startDivisor, let endDivisor):
             let start: Double = 1 / startDivisor
             let peak: Double = riseFraction * Double(total) - 1
@@ -51,6 +56,12 @@ public enum Schedule: Codable, Sendable, Equatable {
             break
         case .warmUpCosine(let warmUp, let finalFraction), .warmUpLinear(let warmUp, let finalFraction):
             try requirement.check((0..<max(total, 1)).contains(warmUp), "warmUp", warmUp, "has to lie in 0 ..< \(total), the run's steps")
+            try requirement.fraction(finalFraction, "finalFraction")
+        case .warmUpStableDecay(let warmUp, let decay, let finalFraction):
+            try requirement.check((0..<max(total, 1)).contains(warmUp), "warmUp", warmUp, "has to lie in 0 ..< \(total), the run's steps")
+            try requirement.check(
+                (0...max(total - warmUp, 0)).contains(decay), "decay", decay,
+                "has to lie in 0 ... \(total - warmUp), the steps after the warm-up")
             try requirement.fraction(finalFraction, "finalFraction")
         case .oneCycle(let riseFraction, let startDivisor, let endDivisor):
             try requirement.check(

@@ -33,6 +33,9 @@ extension UpdateRule {
     public func applies(to name: String, shape: [Int]) -> Bool { true }
 
     public var fallback: any UpdateRule { self }
+
+    /// What updates a parameter of this name and shape: this rule or its fallback.
+    public func rule(for name: String, shape: [Int]) -> any UpdateRule { applies(to: name, shape: shape) ? self : fallback }
 }
 
 /// Parameters that one call updates: of one group, device, dtype (float32 or float64) and step count, all contiguous.

@@ -11,8 +11,5 @@ enum FixtureOperators {
         + transformerOperators
 
     /// Operators of later issues; each leaves this list when its handler joins ``operators``.
-    static let pending: [String] = [
-        "optim_lamb",
-        "optim_lars",
-    ]
+    static let pending: [String] = []
 }

@@ -124,7 +124,7 @@ struct OptimizerTests {
             ("AdamW: beta2 is 2.0; it has to lie in 0 ..< 1", { try Self.decode(#"{"adamw": {"beta2": 2}}"#) }),
             ("optimizer: 0 optimizers are named; name one", { try Self.decode("{}") }),
             (
-                "optimizer: no field is called \"adan\"; there are sgd, adam, adamw, adafactor, lion, rmsprop, adagrad, kar, galore",
+                "optimizer: no field is called \"adan\"; there are sgd, adam, adamw, adafactor, lion, rmsprop, adagrad, kar, galore, dctAdamW, trion, lamb, lars",
                 { try Self.decode(#"{"adan": {}}"#) }
             ),
             ("AdamW: a table of named fields was expected", { try Self.decode(#"{"adamw": 3}"#) }),

@@ -15,6 +15,8 @@ struct ScheduleTests {
         let cosine: [Double] = factors(.warmUpCosine(warmUp: 1, finalFraction: 0.1), total: 5, through: 6)
         let half: Double = 0.5.squareRoot()
         #expect(largestDifference(cosine, [0.5, 1, 0.1 + 0.45 * (1 + half), 0.55, 0.1 + 0.45 * (1 - half), 0.1, 0.1]) < 1e-12)
+        let stable: [Double] = factors(.warmUpStableDecay(warmUp: 1, decay: 4, finalFraction: 0.2), total: 8, through: 9)
+        #expect(largestDifference(stable, [0.5, 1, 1, 1, 1, 0.8, 0.6, 0.4, 0.2, 0.2]) < 1e-12)
         let inverse: [Double] = factors(.inverseSquareRoot(warmUp: 4), total: 1, through: 15)
         #expect(largestDifference(Array(inverse[0...3]), [0.25, 0.5, 0.75, 1]) < 1e-12)
         #expect(abs(inverse[15] - 0.5) < 1e-12)
@@ -34,15 +36,21 @@ struct ScheduleTests {
     @Test func settingsAreCheckedAgainstTheRun() {
         let wrong: [Schedule] = [
             .warmUpCosine(warmUp: 10), .warmUpLinear(warmUp: -1), .warmUpCosine(warmUp: 1, finalFraction: 1.1),
-            .oneCycle(riseFraction: 0.1), .oneCycle(startDivisor: 0), .oneCycle(endDivisor: .nan), .inverseSquareRoot(warmUp: 0),
+            .warmUpStableDecay(warmUp: 4, decay: 7), .oneCycle(riseFraction: 0.1), .oneCycle(startDivisor: 0), .oneCycle(endDivisor: .nan),
+            .inverseSquareRoot(warmUp: 0),
         ]
         for schedule in wrong { #expect(throws: ConfigurationError.self) { try schedule.validate(total: 10) } }
-        let right: [Schedule] = [.constant, .warmUpCosine(warmUp: 9), .oneCycle(), .inverseSquareRoot(warmUp: 100)]
+        let right: [Schedule] = [
+            .constant, .warmUpCosine(warmUp: 9), .warmUpStableDecay(warmUp: 4, decay: 6), .oneCycle(), .inverseSquareRoot(warmUp: 100),
+        ]
         for schedule in right { #expect(throws: Never.self) { try schedule.validate(total: 10) } }
     }
 
     @Test func survivesJSON() throws {
-        for schedule in [Schedule.constant, .warmUpCosine(warmUp: 3, finalFraction: 0.1), .oneCycle(), .inverseSquareRoot(warmUp: 4)] {
+        for schedule in [
+            Schedule.constant, .warmUpCosine(warmUp: 3, finalFraction: 0.1), .warmUpStableDecay(warmUp: 1, decay: 2), .oneCycle(),
+            .inverseSquareRoot(warmUp: 4),
+        ] {
             #expect(try JSONDecoder().decode(Schedule.self, from: JSONEncoder().encode(schedule)) == schedule)
         }
     }

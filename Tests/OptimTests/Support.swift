@@ -37,6 +37,12 @@ let everyOptimizer: [OptimizerConfiguration] = {
         .kar(.kar2(learningRate: 1e-2)), .kar(KarConfiguration(learningRate: 1e-2, weightDecay: 0.1)),
         .galore(GaLoreConfiguration(weightDecay: 0.1, rank: 2, updateGap: 3)),
         .galore(GaLoreConfiguration(rank: 2, updateGap: 2, projection: .full, projector: .dct, residual: .scaled)),
+        .dctAdamW(DCTAdamWConfiguration(learningRate: 1e-2, weightDecay: 0.1, rank: 2, errorFeedback: .full)),
+        .dctAdamW(DCTAdamWConfiguration(learningRate: 1e-2, rank: 1, updateGap: 2, errorFeedback: .bits4, method: .makhoul)),
+        .trion(TrionConfiguration(weightDecay: 0.1, rank: 2)),
+        .lamb(LAMBConfiguration(learningRate: 1e-2, highestNorm: 10)),
+        .lamb(LAMBConfiguration(biasCorrection: false, excludesVectors: false)),
+        .lars(LARSConfiguration(weightDecay: 0.1)), .lars(LARSConfiguration(trustCoefficient: 0.02, excludesVectors: false)),
     ]
     return made ?? []
 }()

@@ -1,11 +1,22 @@
 import Efficiency
 import NN
+import Optim
 import SequenceModels
 import Torch
 import Training
 
 /// The programs of the cards, word for word, so that the compiler reads what the page shows; `CardTests` compares the two.
 enum CardExamples {
+    static func dctAdamW() throws {
+        let layer = Linear(256, 512)
+        let settings = try DCTAdamWConfiguration(learningRate: 1e-3, rank: 32, errorFeedback: .bits8)
+        let optimizer = try DCTAdamW(parameters: layer.parameters(), configuration: settings)
+        let x = Tensor.normal([64, 256])
+        let (_, gradients) = valueAndGrad(of: layer) { layer(x).square().mean() }
+        optimizer.step(gradients)
+        print(optimizer.stateByteCount)
+    }
+
     static func deltanet() throws {
         let layer = DeltaNet(DeltaNetConfiguration(dimensions: 64, heads: 4))
         let x = Tensor.normal([2, 128, 64])
@@ -54,6 +65,16 @@ enum CardExamples {
         let model = Terminator(settings)
         let (logits, slowLoss) = model(Tensor.normal([8, 1, 16, 16]))
         print(logits.shape, slowLoss.item(Float.self))
+    }
+
+    static func lamb() throws {
+        let layer = Linear(64, 64)
+        let optimizer = try LAMB(parameters: layer.parameters(), configuration: LAMBConfiguration(learningRate: 0.01))
+        let x = Tensor.normal([512, 64])
+        let (_, gradients) = valueAndGrad(of: layer) { layer(x).square().mean() }
+        optimizer.step(gradients)
+        var log = TrustRatioLog()
+        log.record(optimizer)
     }
 
     static func layerwiseQuantization() throws {
@@ -141,6 +162,17 @@ enum CardExamples {
         let layer = MixtureOfMemories(settings)
         print(layer(Tensor.normal([2, 128, 64])).shape)
         print(layer.auxiliaryLoss?.item(Float.self) ?? 0)
+    }
+
+    static func multilevel() throws {
+        let settings = try PlainTransformerConfiguration(vocabularySize: 65, dimensions: 64, layers: 4, heads: 4)
+        let model = PlainTransformer(settings)
+        let half = VCycle.Descent(width: .stack(settings), depth: .adjacent(layers: 4))
+        let steps = VCycle.Steps(initial: 150, smallest: 750, final: 900)
+        let cycle = VCycle(levels: [half], steps: steps, alpha: 0.5, rates: [3e-3, 6e-3])
+        try cycle.train(model) { model, phase in
+            print(phase.kind, phase.steps, model.parameterCount)
+        }
     }
 
     static func redco() throws {

@@ -56,6 +56,7 @@ import Testing
     }
 
     @Test func programsRun() throws {
+        try CardExamples.dctAdamW()
         try CardExamples.deltanet()
         try CardExamples.duoLLM()
         try CardExamples.fourierHead()
@@ -63,6 +64,7 @@ import Testing
         try CardExamples.gla()
         try CardExamples.hyperzzw()
         try CardExamples.layerwiseQuantization()
+        try CardExamples.lamb()
         try CardExamples.lGreCo()
         try CardExamples.liger()
         try CardExamples.lightnet()
@@ -73,6 +75,7 @@ import Testing
         try CardExamples.matryoshkaKV()
         try CardExamples.mom()
         try CardExamples.redco()
+        try CardExamples.multilevel()
         try CardExamples.sMamba()
         try CardExamples.snnk()
         try CardExamples.transnormer()

@@ -47,6 +47,10 @@ struct TrialTraining {
     var warmUp: Int?
     /// Share of the learning rate that is left at the end.
     var finalFraction: Double = 0.1
+    /// Takes the place of AdamW, with learning rate and weight decay of its own.
+    var optimizer: OptimizerConfiguration?
+    /// Takes the place of warm-up and cosine.
+    var schedule: Schedule?
 
     /// Makes a model from the seed and trains it on a source of token batches.
     /// - Returns: the model and its training loss, thinned to about 50 points.
@@ -67,11 +71,11 @@ struct TrialTraining {
         _ model: Module, named name: String, on source: Source, loss: (Source.Batch) -> Tensor
     ) throws -> Measurements.Curve {
         let trainer: TrainerConfiguration = try TrainerConfiguration(
-            steps: steps, schedule: .warmUpCosine(warmUp: warmUp ?? steps / 20, finalFraction: finalFraction), checkpointMinutes: nil,
-            seed: seed)
-        let optimizer: AdamW = try AdamW(
-            groups: .stateSpace(model),
-            configuration: try AdamWConfiguration(learningRate: learningRate, beta1: 0.9, beta2: 0.95, weightDecay: weightDecay))
+            steps: steps, schedule: schedule ?? .warmUpCosine(warmUp: warmUp ?? steps / 20, finalFraction: finalFraction),
+            checkpointMinutes: nil, seed: seed)
+        let standard: AdamWConfiguration = try AdamWConfiguration(
+            learningRate: learningRate, beta1: 0.9, beta2: 0.95, weightDecay: weightDecay)
+        let optimizer: any Optimizer = try (self.optimizer ?? .adamw(standard)).makeOptimizer(groups: .stateSpace(model))
         let result: TrainingResult = try withoutActuallyEscaping(loss) { loss in
             try Trainer(model: model, optimizer: optimizer, source: source, configuration: trainer, progress: .automatic(), loss: loss)
                 .run()

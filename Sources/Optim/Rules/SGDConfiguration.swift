@@ -16,12 +16,18 @@ public struct SGDConfiguration: UpdateRule {
     public init(
         learningRate: Double = 1e-2, momentum: Double = 0, dampening: Double = 0, nesterov: Bool = false, weightDecay: Double = 0
     ) throws {
+        self.init(
+            unchecked: learningRate, momentum: momentum, dampening: dampening, nesterov: nesterov, weightDecay: weightDecay)
+        try validate()
+    }
+
+    /// For settings that were checked as those of a rule whose fallback this is.
+    init(unchecked learningRate: Double, momentum: Double, dampening: Double, nesterov: Bool = false, weightDecay: Double) {
         self.learningRate = learningRate
         self.momentum = momentum
         self.dampening = dampening
         self.nesterov = nesterov
         self.weightDecay = weightDecay
-        try validate()
     }
 
     public func validate() throws {

@@ -116,9 +116,10 @@ public final class ZeroRedundancyOptimizer<Rule: UpdateRule>: ShardedOptimizer {
         var tensors: [String: Tensor] = [:]
         for (entry, count) in zip(entries, steps) where count > 0 {
             let like: Tensor = entry.tensor.detached().asType(entry.tensor.dtype == .float64 ? .float64 : .float32)
-            for state in configuration.stateNames(shape: like.shape) {
+            let rule: any UpdateRule = configuration.rule(for: entry.name, shape: like.shape)
+            for state in rule.stateNames(shape: like.shape) {
                 let name: String = "\(entry.name).\(state)"
-                let tensor: Tensor = noGrad { (held[name] ?? configuration.initialState(state, of: like)).to(device: .cpu).contiguous() }
+                let tensor: Tensor = noGrad { (held[name] ?? rule.initialState(state, of: like)).to(device: .cpu).contiguous() }
                 try group.broadcast(tensor, from: entry.owner)
                 tensors[name] = tensor
             }

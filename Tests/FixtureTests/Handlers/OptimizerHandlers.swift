@@ -15,6 +15,14 @@ let optimizerOperators: [FixtureOperator] = [
     descent("optim_rmsprop") { _ in try RMSpropConfiguration(learningRate: 0.01, alpha: 0.95, epsilon: 1e-8, momentum: 0.5) },
     descent("optim_adagrad") { _ in try AdagradConfiguration(learningRate: 0.1, epsilon: 1e-10) },
     .plain("optim_galore") { try GaLoreDescent($0).run() },
+    adaptedDescent("optim_lamb") { variant in
+        let isPlain: Bool = variant.hasPrefix("nocorrect")
+        return try LAMBConfiguration(
+            learningRate: 0.02, highestNorm: isPlain ? 10 : nil, biasCorrection: !isPlain, excludesVectors: false)
+    },
+    adaptedDescent("optim_lars") { _ in
+        try LARSConfiguration(learningRate: 1, weightDecay: 0.0005, trustCoefficient: 0.02, excludesVectors: false)
+    },
 ]
 
 /// The number after `wd`.
@@ -29,6 +37,20 @@ private func descent<Rule: UpdateRule>(
     _ name: String, _ configuration: @escaping @Sendable (_ variant: String) throws -> Rule
 ) -> FixtureOperator {
     .plain(name) { inputs in try Descent(inputs).run(try configuration(inputs.variant)) }
+}
+
+/// A rule with trust ratios, which the file has as `out.trust_ratio [20, 3]` for W, U and b.
+private func adaptedDescent<Rule: UpdateRule>(
+    _ name: String, _ configuration: @escaping @Sendable (_ variant: String) throws -> Rule
+) -> FixtureOperator {
+    .plain(name) { inputs in
+        var log: TrustRatioLog = TrustRatioLog()
+        var results: [String: Tensor] = try Descent(inputs).run(try configuration(inputs.variant)) { log.record($0) }
+        results = results.filter { !$0.key.hasSuffix("trust_ratio") }
+        let columns: [Tensor] = ["W", "U", "b"].map { Tensor(log.ratios[$0] ?? [], dtype: .float64, device: .cpu) }
+        results["out.trust_ratio"] = stacked(columns, axis: 1).asType(inputs.dtype)
+        return results
+    }
 }
 
 /// The minimisation of `½ Σ ⟨p − target, H (p − target)⟩` that the file describes.
@@ -48,7 +70,7 @@ struct Descent {
         steps = try inputs.shape("grads.\(first)")[0]
     }
 
-    func run<Rule: UpdateRule>(_ configuration: Rule) throws -> [String: Tensor] {
+    func run<Rule: UpdateRule>(_ configuration: Rule, afterStep: (FusedOptimizer<Rule>) -> Void = { _ in }) throws -> [String: Tensor] {
         let optimizer: FusedOptimizer<Rule> = try FusedOptimizer(parameters: parameters, names: names, configuration: configuration)
         var trajectory: [[Tensor]] = [parameters.map { $0.cloned() }]
         var used: [[Tensor]] = []
@@ -56,6 +78,7 @@ struct Descent {
         for _ in 0..<steps {
             let step: [Tensor] = slopes()
             optimizer.step(step)
+            afterStep(optimizer)
             used.append(step)
             trajectory.append(parameters.map { $0.cloned() })
             losses.append(loss())
