@@ -33,6 +33,41 @@ import Testing
         }
     }
 
+    @Test func mailsThatCameBack() throws {
+        try TestPaths.withTemporaryFolder { folder in
+            func bounces(_ arguments: String...) throws -> LinnetResult {
+                try LinnetProcess(["papers", "digest", "bounces"] + arguments + ["--db", "papers.db"], in: folder).finish()
+            }
+            let box: URL = folder.appendingPathComponent("box/cur")
+            try FileManager.default.createDirectory(at: box, withIntermediateDirectories: true)
+            try Data("Subject: hello\r\n\r\nyou\r\n".utf8).write(to: box.appendingPathComponent("1.eml"))
+            let notice: String = """
+                Content-Type: multipart/report; boundary=b
+
+                --b
+                Content-Type: message/delivery-status
+
+                Final-Recipient: rfc822; ada@example.org
+                Action: failed
+                Status: 5.1.1
+
+                --b
+                Content-Type: message/rfc822
+
+                Message-ID: <digest.1.2026-01-01@example.org>
+
+                --b--
+                """
+            try Data(notice.utf8).write(to: box.appendingPathComponent("2.eml"))
+            let both: LinnetResult = try bounces("box/cur")
+            #expect(both.status == 0 && both.output == "foreign: 1, other: 1\n", "\(both.output)\(both.errors)")
+            #expect(try bounces("box").output == "no mail\n")
+            #expect(try bounces("box/cur/1.eml", "--json").output.contains("\"kind\" : \"other\""))
+            let missing: LinnetResult = try bounces("box/3.eml")
+            #expect(missing.status == 2 && missing.complaint?.contains("box/3.eml") == true, "\(missing.errors)")
+        }
+    }
+
     /// The folder's messages, their lines joined again.
     private func mails(_ folder: URL) throws -> [String] {
         let box: String = folder.path + "/mails"

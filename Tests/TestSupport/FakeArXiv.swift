@@ -4,7 +4,7 @@ import Foundation
     import FoundationNetworking
 #endif
 
-/// A query interface like arXiv's on this machine, in Python. What a query names decides the answer: "slow" takes long, "large" is long, "busy" is
+/// A query interface like arXiv's on this machine, in Python. What a query names decides the answer: "slow" gets none, "drip" one that does not end, "large" is long, "busy" is
 /// put off once, "closed" is refused, "cut" ends early, "wrong" is arXiv's report of an error; any other has seven papers.
 public final class FakeArXiv {
     public static let isAvailable: Bool = PythonPeer.has("http.server")
@@ -49,13 +49,22 @@ public final class FakeArXiv {
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
                 self.wfile.write(body)
+            def drip(self):
+                self.send_response(200)
+                self.send_header("Content-Length", "50000")
+                self.end_headers()
+                while True:
+                    self.wfile.write(b" ")
+                    self.wfile.flush()
+                    time.sleep(0.1)
             def do_GET(self):
                 parts = urllib.parse.urlsplit(self.path)
                 if parts.path == "/log": return self.answer(200, json.dumps(log).encode())
                 query = urllib.parse.parse_qs(parts.query)
                 log.append({"query": query, "agent": self.headers.get("User-Agent", "")})
                 text = query.get("search_query", [""])[0]
-                if "slow" in text: time.sleep(20)
+                if "slow" in text: return time.sleep(600)
+                if "drip" in text: return self.drip()
                 if "closed" in text: return self.answer(403, b"no")
                 if "large" in text: return self.answer(200, b" " * 200000)
                 if "busy" in text and len(log) == 1: return self.answer(503, b"later", {"Retry-After": "7"})

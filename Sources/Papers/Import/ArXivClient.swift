@@ -85,12 +85,26 @@ public struct ArXivClient: Sendable {
         }
     }
 
-    private enum Answer {
+    private enum Answer: Sendable {
         case text(String)
         case later(status: Int, seconds: Int?)
     }
 
+    /// One request, with an end to its time: the client's own deadline ends where the answer's body begins.
     private func request(_ url: String) async throws -> Answer {
+        try await withThrowingTaskGroup(of: Answer.self) { group in
+            group.addTask { try await ask(url) }
+            group.addTask {
+                try await Task.sleep(for: .seconds(seconds))
+                throw ArXivError.tooSlow(host: host, seconds: seconds)
+            }
+            defer { group.cancelAll() }
+            guard let answer = try await group.next() else { throw CancellationError() }
+            return answer
+        }
+    }
+
+    private func ask(_ url: String) async throws -> Answer {
         var request: HTTPClientRequest = HTTPClientRequest(url: url)
         request.headers.add(name: "User-Agent", value: Self.userAgent)
         do {
@@ -105,7 +119,7 @@ public struct ArXivClient: Sendable {
             throw error
         } catch is NIOTooManyBytesError {
             throw ArXivError.tooLarge(host: host, bytes: mostBytes)
-        } catch let error as HTTPClientError where error == .deadlineExceeded || error == .connectTimeout || error == .readTimeout {
+        } catch let error as HTTPClientError where error == .deadlineExceeded {
             throw ArXivError.tooSlow(host: host, seconds: seconds)
         } catch is CancellationError {
             throw CancellationError()

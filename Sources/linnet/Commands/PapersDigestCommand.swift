@@ -7,14 +7,16 @@ struct PapersDigestCommand: AsyncParsableCommand {
         commandName: "digest", abstract: "Send the digest of new papers by mail, or look at it.",
         discussion: """
             --send gives each subscriber their issue once: run it as often as you like, for example by cron every ten minutes. What the
-            server puts off is tried again by the next run after 1, 5 and 30 minutes; three refusals in a row end a subscription.
+            server puts off is tried again by the next run after 1, 5 and 30 minutes; three refusals in a row end a subscription. What a server
+            takes and sends back later is read by `bounces`.
             \(MailOptions.help)
 
             Examples:
               linnet papers digest --preview --topics efficiency --frequency daily
               linnet papers digest --send
               linnet papers digest --outbox mails
-            """)
+              linnet papers digest bounces ~/Maildir/new
+            """, subcommands: [PapersBouncesCommand.self])
 
     @OptionGroup var mail: MailOptions
     @Flag(help: "Send what is due.")
