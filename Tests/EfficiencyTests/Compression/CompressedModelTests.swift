@@ -45,7 +45,7 @@ import Training
                 let read: CompressedModel = try CompressedModel.load(from: folder)
                 #expect(try logits(read.model).isEqual(to: logits(subject.model)))
                 #expect(read.model.compressedLayers.map(\.path) == subject.denseOrCompressedPaths)
-                #expect(read.history == ["quantize: 4 bits in groups of 16"])
+                #expect(read.history == ["quantize: 4 bits in groups of 16, rtn"])
                 let evaluated: PretrainedModel = try CompressedModel.languageModel(from: folder)
                 #expect(try logits(evaluated.model).isEqual(to: logits(subject.model)))
                 #expect(throws: DataFormatError.self) { try PretrainedModel.load(from: folder) }
