@@ -122,7 +122,7 @@ import Training
                 #expect(try complaint("\"bits\" : 4", "\"bits\" : 8").contains("does not fit"))
                 #expect(try complaint("\"bits\" : 4", "\"bits\" : \"x\"").contains("its configuration"))
                 #expect(try complaint("\"groupSize\" : 16", "\"groupSize\" : 9223372036854775807").contains("group size"))
-                #expect(try complaint("layers.0.", "layers.7.").contains("no such layer") || subject.languageModel is GPT2Model)
+                #expect(try complaint(".0.", ".7.").contains("no such layer"))
                 #expect(try complaint("\"version\" : 1", "\"version\" : 2").contains("version has to be 1"))
                 #expect(try complaint("\"quant_method\" : \"linnet\"", "\"quant_method\" : \"gptq\"").contains("of others cannot be read"))
             }
