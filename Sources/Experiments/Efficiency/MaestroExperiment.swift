@@ -18,7 +18,7 @@ public struct MaestroExperiment: Experiment {
     private static let unordered: String = "factors without ordered dropout"
     /// Weights of the lasso, by method.
     private static let ordered: [(name: String, lassoWeight: Double)] = [
-        ("Maestro, λ = 2⁻¹⁴", 0x1p-14), ("Maestro, λ = 2⁻¹¹", 0x1p-11), ("Maestro, λ = 2⁻¹⁰", 0x1p-10),
+        ("Maestro, λ = 2⁻¹⁴", 0x1p-14), ("Maestro, λ = 2⁻¹⁰", 0x1p-10), ("Maestro, λ = 2⁻⁹", 0x1p-9),
     ]
 
     private static let error: String = "error against the best map of each rank (worst)"
