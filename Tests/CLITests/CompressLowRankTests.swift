@@ -57,7 +57,7 @@ struct CompressLowRankTests {
     }
 
     @Test func badInputIsOneLine() throws {
-        try TestPaths.withTemporaryFolder { folder in
+        try TestPaths.withTemporaryFolder { folder throws in
             func complaint(_ arguments: String...) throws -> String {
                 let result: LinnetResult = try LinnetProcess(["compress"] + arguments, in: folder).finish()
                 #expect(result.status == 2)
