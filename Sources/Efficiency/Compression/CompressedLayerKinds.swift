@@ -5,7 +5,8 @@ public enum CompressedLayerKinds {
     /// In alphabetical order of their names.
     public static var all: [any CompressedLayer.Type] {
         [
-            QuantizedLinear.self
+            FoldedKVAttention.self,
+            QuantizedLinear.self,
         ]
     }
 }

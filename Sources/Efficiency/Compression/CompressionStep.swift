@@ -27,7 +27,8 @@ public enum CompressionSteps {
     /// In alphabetical order of their names.
     public static var all: [any CompressionStep.Type] {
         [
-            QuantizeStep.self
+            KVStep.self,
+            QuantizeStep.self,
         ]
     }
 }

@@ -19,7 +19,7 @@ struct CompressCommand: AsyncParsableCommand {
               linnet compress recipe steps.yaml ~/models/llama small --text held-out.txt
               linnet compress quantize ~/models/gpt2 dense --bits 4 --dense    # decoded weights, for Python's transformers
             """,
-        subcommands: [CompressQuantizeCommand.self, CompressRecipeCommand.self])
+        subcommands: [CompressKVCommand.self, CompressQuantizeCommand.self, CompressRecipeCommand.self])
 }
 
 struct CompressQuantizeCommand: AsyncParsableCommand {
