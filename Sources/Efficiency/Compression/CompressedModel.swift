@@ -168,5 +168,5 @@ public struct CompressedModel {
     }
 
     /// Bytes of parameters and buffers in memory.
-    public var bytes: Int { model.stateTensors().reduce(0) { $0 + $1.1.byteCount } }
+    public var bytes: Int { model.byteCount }
 }

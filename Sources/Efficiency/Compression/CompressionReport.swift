@@ -97,10 +97,10 @@ extension CompressedModel {
         return report
     }
 
-    /// Bytes of the files with tensors in a folder.
+    /// Bytes of the files with the model's tensors in a folder.
     public static func bytesOnDisk(_ folder: URL) -> Int {
         let names: [String] = (try? FileManager.default.contentsOfDirectory(atPath: folder.path)) ?? []
-        return names.filter { $0.hasSuffix(".safetensors") }.reduce(0) { sum, name in
+        return names.filter { $0.hasPrefix("model") && $0.hasSuffix(".safetensors") }.reduce(0) { sum, name in
             let attributes: [FileAttributeKey: Any]? = try? FileManager.default.attributesOfItem(
                 atPath: folder.appendingPathComponent(name).resolvingSymlinksInPath().path)
             return sum + ((attributes?[.size] as? Int) ?? 0)

@@ -49,7 +49,7 @@ public struct LayerImportance: Codable, Sendable, Equatable {
         return LayerImportance(.lim, scores: sums.map { $0 / Double(tokens) })
     }
 
-    /// As ``lim(_:calibration:)-(BlockStack,_)`` for a language model.
+    /// LIM of a language model's blocks.
     public static func lim(_ model: any LayeredLanguageModel, calibration: [Tensor]) -> LayerImportance {
         lim(BlockStack(model), calibration: calibration)
     }
@@ -73,7 +73,7 @@ public struct LayerImportance: Codable, Sendable, Equatable {
         return LayerImportance(.zd, scores: scores)
     }
 
-    /// As ``zd(_:twoSided:)-(BlockStack,_)`` for a language model.
+    /// ZD of a language model's blocks.
     public static func zd(_ model: any LayeredLanguageModel, twoSided: Bool = false) -> LayerImportance {
         zd(BlockStack(model), twoSided: twoSided)
     }

@@ -60,7 +60,7 @@ public func quantize(
     return QuantizationReport(plan: plan, choices: choices, effectiveBits: bits / Double(max(weights, 1)))
 }
 
-/// As ``quantize(_:plan:using:calibration:checkpoint:)-(BlockStack,_,_,_,_)`` for a language model.
+/// As ``quantize(_:plan:using:calibration:checkpoint:)``, for a language model.
 @discardableResult
 public func quantize(
     _ model: any LayeredLanguageModel, plan: BitPlan, using quantizer: any WeightQuantizer, calibration: [Tensor] = []

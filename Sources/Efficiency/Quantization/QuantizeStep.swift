@@ -121,6 +121,9 @@ public struct QuantizeStep: CompressionStep {
     }
 
     private func bitPlan(_ stack: BlockStack, _ context: CompressionContext) throws -> BitPlan {
+        if stack.denseLinearMaps.isEmpty {
+            throw ConfigurationError("quantize: no block of the model has a dense matrix left; the model is compressed already")
+        }
         guard let lowBits, let averageBits else { return BitPlan(uniform: bits, blocks: stack.paths.count) }
         let ordering: [Int]
         switch order {

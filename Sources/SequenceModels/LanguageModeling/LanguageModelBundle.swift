@@ -46,7 +46,8 @@ public struct LanguageModelBundle {
 
     private static func weights(in folder: URL) throws -> [String: Tensor] {
         let file: URL = folder.appendingPathComponent(weightsFile)
-        if FileManager.default.fileExists(atPath: file.path) { return try loadTensors(file) }
+        let index: URL = folder.appendingPathComponent(weightsFile + ".index.json")
+        if [file, index].contains(where: { FileManager.default.fileExists(atPath: $0.path) }) { return try loadTensors(folder) }
         let store: CheckpointStore = CheckpointStore(folder.appendingPathComponent("checkpoints", isDirectory: true))
         if let checkpoint = try store.latest() { return checkpoint.model }
         throw DataFormatError(path: folder.path, "has neither \(weightsFile) nor a checkpoint; give the folder of a trained model")

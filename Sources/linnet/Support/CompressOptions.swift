@@ -2,6 +2,7 @@ import ArgumentParser
 import Efficiency
 import Foundation
 import SequenceModels
+import Torch
 import Training
 
 /// What all methods of `compress` take.

@@ -45,7 +45,7 @@ import Training
                 let read: CompressedModel = try CompressedModel.load(from: folder)
                 #expect(try logits(read.model).isEqual(to: logits(subject.model)))
                 #expect(read.model.compressedLayers.map(\.path) == subject.denseOrCompressedPaths)
-                #expect(read.history == ["quantize: 4 bits in groups of 16"])
+                #expect(read.history == ["quantize: 4 bits in groups of 16, rtn"])
                 let evaluated: PretrainedModel = try CompressedModel.languageModel(from: folder)
                 #expect(try logits(evaluated.model).isEqual(to: logits(subject.model)))
                 #expect(throws: DataFormatError.self) { try PretrainedModel.load(from: folder) }
@@ -122,7 +122,7 @@ import Training
                 #expect(try complaint("\"bits\" : 4", "\"bits\" : 8").contains("does not fit"))
                 #expect(try complaint("\"bits\" : 4", "\"bits\" : \"x\"").contains("its configuration"))
                 #expect(try complaint("\"groupSize\" : 16", "\"groupSize\" : 9223372036854775807").contains("group size"))
-                #expect(try complaint("layers.0.", "layers.7.").contains("no such layer") || subject.languageModel is GPT2Model)
+                #expect(try complaint(".0.", ".7.").contains("no such layer"))
                 #expect(try complaint("\"version\" : 1", "\"version\" : 2").contains("version has to be 1"))
                 #expect(try complaint("\"quant_method\" : \"linnet\"", "\"quant_method\" : \"gptq\"").contains("of others cannot be read"))
             }

@@ -36,6 +36,7 @@ import Training
         #expect(perplexity.after != perplexity.before && perplexity.before == plan.perplexity?.before)
         #expect(plan.text().contains("nothing was changed") && done.text().contains("model.layers.1.mlp.down_proj"))
         #expect(subject.history == ["quantize: 4 bits in groups of 16, gptq"])
+        #expect(throws: ConfigurationError.self) { try subject.compress([step], context: context) }
     }
 
     @Test func blocksGetTheBitsOfAnAverage() throws {
