@@ -5,6 +5,7 @@ public enum CompressedLayerKinds {
     /// In alphabetical order of their names.
     public static var all: [any CompressedLayer.Type] {
         [
+            FoldedKVAttention.self,
             LowRankLinear.self,
             QuantizedLinear.self,
         ]

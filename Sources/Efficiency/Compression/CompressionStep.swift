@@ -27,6 +27,7 @@ public enum CompressionSteps {
     /// In alphabetical order of their names.
     public static var all: [any CompressionStep.Type] {
         [
+            KVStep.self,
             MaestroStep.self,
             QuantizeStep.self,
             WeLoreStep.self,

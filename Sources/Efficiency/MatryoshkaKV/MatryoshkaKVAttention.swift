@@ -86,67 +86,6 @@ public final class MatryoshkaKVAttention: Module, SequenceMixer {
     }
 }
 
-/// A ``MatryoshkaKVAttention`` for inference: the values' bases are folded into the projections of values and output, and of the keys' bases there are the
-/// kept columns alone.
-///
-/// Names in checkpoints: `q_proj`, `k_proj`, `v_proj`, `o_proj`, `key_basis`.
-public final class FoldedKVAttention: Module, SequenceMixer {
-    @ModuleInfo(key: "q_proj") public var queryProjection: any LinearMap
-    @ModuleInfo(key: "k_proj") public var keyProjection: any LinearMap
-    /// To the kept channels of all key-value heads, side by side.
-    @ModuleInfo(key: "v_proj") public var valueProjection: any LinearMap
-    /// From the kept channels of all query heads, side by side.
-    @ModuleInfo(key: "o_proj") public var outputProjection: any LinearMap
-    /// The kept columns of U^K of all heads, `[D, Σ r_K]`.
-    @ParameterInfo(key: "key_basis") public var keyBasis: Tensor
-    public let ranks: KVRanks
-    /// Heads, positions and sizes of the attention that this layer was made from.
-    public let configuration: AttentionConfiguration
-    private let rotary: RotaryEmbedding?
-
-    public var isCausal: Bool { true }
-    public var stepUsesPosition: Bool { rotary != nil }
-
-    init(_ source: MultiHeadAttention, _ projection: KVProjection, _ ranks: KVRanks) {
-        self.ranks = ranks
-        configuration = source.configuration
-        rotary = source.rotary
-        super.init()
-        queryProjection = source.queryProjection
-        keyProjection = source.keyProjection
-        valueProjection = projection.folded(values: source.valueProjection, ranks: ranks.values)
-        outputProjection = projection.fold(into: source.outputProjection, ranks: ranks.values)
-        let columns: Tensor = noGrad { projection.key.matrix().swappedAxes(0, 1).expandedDimensions(axis: 0) }
-        keyBasis = noGrad { CompressedKVCache.packed(columns, ranks: ranks.keys).squeezed(axis: 0).contiguous() }
-    }
-
-    public func initialState(batch: Int, dtype: DType = .float32, device: Device = .default) -> MixerState {
-        MixerState(kv: KVRing(capacity: configuration.window))
-    }
-
-    /// The mode makes no difference: attention has one form.
-    public func callAsFunction(_ x: Tensor, mask: Tensor?, state: inout MixerState?, mode: MixerMode?) -> Tensor {
-        // [H, D, r], zeros where a head keeps less.
-        let basis: Tensor = CompressedKVCache.unpacked(keyBasis.expandedDimensions(axis: 0), ranks: ranks.keys)
-            .squeezed(axis: 0).swappedAxes(0, 1)
-        let (c, offset): (AttentionConfiguration, Int) = (configuration, state?.offset ?? 0)
-        let keys: Tensor = einsum("bthd,hdr->bthr", turned(keyProjection(x), c.keyValueHeads, offset), basis)
-        let queries: Tensor = turned(queryProjection(x), c.heads, offset).turned(by: basis, perHead: c.heads / c.keyValueHeads)
-        let mixed: Tensor = compressedAttention(
-            queries, keys: CompressedKVCache.packed(keys, ranks: ranks.keys), values: valueProjection(x), ranks, mask: mask,
-            state: &state, c)
-        let queryRanks: [Int] = ranks.values.flatMap { Array(repeating: $0, count: c.heads / c.keyValueHeads) }
-        return outputProjection(CompressedKVCache.packed(mixed, ranks: queryRanks))
-    }
-
-    private func turned(_ projected: Tensor, _ heads: Int, _ offset: Int) -> Tensor {
-        let split: Tensor = projected.reshaped(projected.dim(0), projected.dim(1), heads, -1)
-        return rotary.map { $0(split, offset: offset) } ?? split
-    }
-
-    public func stateBytes(batch: Int, length: Int) -> Int { ranks.cacheBytes(batch: batch, length: length, configuration) }
-}
-
 extension KVRanks {
     /// Bytes of a cache of float32 after `length` tokens.
     func cacheBytes(batch: Int, length: Int, _ c: AttentionConfiguration) -> Int {
@@ -156,13 +95,13 @@ extension KVRanks {
 
 extension Tensor {
     /// Heads `[B, T, HQ, D]` times the bases `[H, D, r]` of the heads of keys and values that they read: `[B, T, HQ, r]`.
-    fileprivate func turned(by bases: Tensor, perHead group: Int) -> Tensor {
+    func turned(by bases: Tensor, perHead group: Int) -> Tensor {
         einsum("bthd,hdr->bthr", self, bases.repeated(group, axis: 0))
     }
 }
 
 /// Attention in the kept channels: queries `[B, T, HQ, r]`, keys `[B, S, H, r]`, values `[B, S, H, rV]`; the scale is that of whole heads.
-private func compressedAttention(
+func compressedAttention(
     _ queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor?, _ c: AttentionConfiguration
 ) -> Tensor {
     let visible: Tensor? = mask.map { ($0 .!= 0).reshaped($0.dim(0), 1, 1, $0.dim(1)) }
@@ -171,7 +110,7 @@ private func compressedAttention(
 }
 
 /// As above, with keys and values as they are cached, after those of a state, which is continued.
-private func compressedAttention(
+func compressedAttention(
     _ queries: Tensor, keys: Tensor, values: Tensor, _ ranks: KVRanks, mask: Tensor?, state: inout MixerState?,
     _ c: AttentionConfiguration
 ) -> Tensor {

@@ -67,7 +67,7 @@ public final class MatryoshkaKVTrainer {
     /// Trains, and leaves the model without ranks. All weights but the projections are frozen afterwards too.
     /// - Parameters:
     ///   - source: of token batches.
-    ///   - validation: read at half of the channels at the end.
+    ///   - validation: read at half of the channels after each third of the steps.
     ///   - progress: how progress is shown.
     public func run(
         on source: some BatchSource<TokenBatch>, validation: TextWindows? = nil, progress: ProgressStyle = .automatic()
@@ -79,7 +79,7 @@ public final class MatryoshkaKVTrainer {
             configuration: try AdamWConfiguration(learningRate: configuration.learningRate, weightDecay: 0))
         let settings: TrainerConfiguration = try TrainerConfiguration(
             steps: configuration.steps, schedule: .warmUpCosine(warmUp: configuration.warmUp, finalFraction: 0),
-            checkpointMinutes: nil, seed: configuration.seed)
+            validateEvery: max(1, configuration.steps / 3), checkpointMinutes: nil, seed: configuration.seed)
         defer { model.setKVRanks(nil) }
         let half: KVRankPlan = .uniform(budget: 0.5, like: full)
         let trainer: Trainer = try Trainer(

@@ -92,10 +92,12 @@ public struct DuoLLMExperiment: Experiment {
             measurements.record("oracle, \(name) big", Self.loss, seed: seed, routes[budget].loss)
         }
         measurements.record(Self.oracle(1), Self.loss, seed: seed, routes[1].loss)
-        let patterns: [RoutingPath] = [.first(1, of: layers), .last(1, of: layers), .spread(1, of: layers)]
-        for (name, path) in zip(["first", "last", "middle"], patterns) {
-            measurements.record(
-                Self.oracle(1), "share of tokens that take the \(name) layer alone", seed: seed, routes[1].agreement(with: path))
+        for (method, budget) in [(Self.oracle(1), 1), ("oracle, half big", layers / 2)] {
+            let patterns: [RoutingPath] = [.first(budget, of: layers), .last(budget, of: layers), .spread(budget, of: layers)]
+            for (name, path) in zip(["the first", "the last", "evenly spread"], patterns) {
+                measurements.record(
+                    method, "share of tokens with the big modules in \(name) layers", seed: seed, routes[budget].agreement(with: path))
+            }
         }
         for (budget, route) in routes.enumerated() {
             measurements.record(
