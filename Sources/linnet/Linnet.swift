@@ -36,6 +36,7 @@ struct Linnet: AsyncParsableCommand {
 
     static func main() async {
         Memory.keepFreedBlocks()
+        Interrupt.admitSignals()
         if ExitReport.isLaunched { ReproductionWorker.endWithParent() }
         do {
             var command: any ParsableCommand = try parseAsRoot(Recipe.expanded(Array(CommandLine.arguments.dropFirst())))

@@ -17,6 +17,14 @@ public enum Interrupt {
         }
     }
 
+    /// Lets both signals reach the calling thread: who started the process may have held them back, and a mask outlives `exec`.
+    public static func admitSignals() {
+        var signals: sigset_t = sigset_t()
+        sigemptyset(&signals)
+        for number in [SIGINT, SIGTERM] { sigaddset(&signals, number) }
+        pthread_sigmask(SIG_UNBLOCK, &signals, nil)
+    }
+
     public static var isRequested: Bool { flag.load(ordering: .relaxed) }
 
     /// Sets the flag as a signal would.
