@@ -84,6 +84,7 @@ extension CompressedModel {
         if let text, let languageModel { report.perplexity = .init(before: languageModel.score(text).perplexity) }
         for step in steps {
             try context.checkCancellation()
+            if !dryRun { try step.check(self, context) }
             context.progress("\(type(of: step).name): \(step.summary)")
             let choices: [LayerChoice] = dryRun ? try step.plan(self, context) : try step.apply(to: self, context)
             report.steps.append(.init(name: type(of: step).name, summary: step.summary, choices: choices))

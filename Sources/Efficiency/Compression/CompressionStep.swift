@@ -13,6 +13,10 @@ public protocol CompressionStep: Codable, Sendable {
     /// The settings in a few words, such as `4 bits, groups of 64, gptq`.
     var summary: String { get }
 
+    /// Whether model and context fit the settings, before any work; by default they do.
+    /// - Throws: `ConfigurationError` where they do not.
+    func check(_ subject: CompressedModel, _ context: CompressionContext) throws
+
     /// What would become of each layer, without changing the model. Where the sizes follow only from the work itself, they may be estimates.
     /// - Throws: `ConfigurationError` where the settings do not fit the model.
     func plan(_ subject: CompressedModel, _ context: CompressionContext) throws -> [LayerChoice]
@@ -20,6 +24,10 @@ public protocol CompressionStep: Codable, Sendable {
     /// Changes the model.
     /// - Throws: `ConfigurationError` where the settings do not fit the model, `CancellationError`.
     func apply(to subject: CompressedModel, _ context: CompressionContext) throws -> [LayerChoice]
+}
+
+extension CompressionStep {
+    public func check(_ subject: CompressedModel, _ context: CompressionContext) throws {}
 }
 
 /// The steps that recipes may name.

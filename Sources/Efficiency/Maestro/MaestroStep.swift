@@ -70,6 +70,11 @@ public struct MaestroStep: CompressionStep {
         }
     }
 
+    public func check(_ subject: CompressedModel, _ context: CompressionContext) throws {
+        _ = try languageModel(of: subject)
+        _ = try context.requiredCalibration(for: Self.name)
+    }
+
     public func apply(to subject: CompressedModel, _ context: CompressionContext) throws -> [LayerChoice] {
         let model: any LayeredLanguageModel = try languageModel(of: subject)
         let text: TextWindows = try context.requiredCalibration(for: Self.name)

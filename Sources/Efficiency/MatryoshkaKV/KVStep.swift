@@ -78,6 +78,12 @@ public struct KVStep: CompressionStep {
         }
     }
 
+    public func check(_ subject: CompressedModel, _ context: CompressionContext) throws {
+        _ = try attentions(of: subject.model)
+        guard subject.languageModel != nil else { throw Self.unsuitable }
+        _ = try context.requiredCalibration(for: Self.name)
+    }
+
     public func apply(to subject: CompressedModel, _ context: CompressionContext) throws -> [LayerChoice] {
         let layers: [(path: String, mixer: SoftmaxAttention)] = try attentions(of: subject.model)
         guard let model = subject.languageModel else { throw Self.unsuitable }
