@@ -60,6 +60,11 @@ public struct WeLoreStep: CompressionStep {
         return WeLore.choices(try rankPlan(subject, context), layers)
     }
 
+    public func check(_ subject: CompressedModel, _ context: CompressionContext) throws {
+        if steps > 0 { _ = try context.requiredCalibration(for: "fine-tuning after welore") }
+        _ = try layers(of: subject)
+    }
+
     public func apply(to subject: CompressedModel, _ context: CompressionContext) throws -> [LayerChoice] {
         let text: TextWindows? = steps > 0 ? try context.requiredCalibration(for: "fine-tuning after welore") : nil
         _ = try layers(of: subject)

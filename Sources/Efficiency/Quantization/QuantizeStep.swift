@@ -109,6 +109,12 @@ public struct QuantizeStep: CompressionStep {
         }
     }
 
+    public func check(_ subject: CompressedModel, _ context: CompressionContext) throws {
+        try requireDenseMatrices(subject.stack)
+        if method == .gptq { _ = try context.requiredCalibration(for: "gptq") }
+        if lowBits != nil, order == .lim { _ = try context.requiredCalibration(for: "the order lim") }
+    }
+
     public func apply(to subject: CompressedModel, _ context: CompressionContext) throws -> [LayerChoice] {
         let stack: BlockStack = subject.stack
         let plan: BitPlan = try bitPlan(stack, context)
@@ -120,10 +126,14 @@ public struct QuantizeStep: CompressionStep {
         }.choices
     }
 
-    private func bitPlan(_ stack: BlockStack, _ context: CompressionContext) throws -> BitPlan {
+    private func requireDenseMatrices(_ stack: BlockStack) throws {
         if stack.denseLinearMaps.isEmpty {
             throw ConfigurationError("quantize: no block of the model has a dense matrix left; the model is compressed already")
         }
+    }
+
+    private func bitPlan(_ stack: BlockStack, _ context: CompressionContext) throws -> BitPlan {
+        try requireDenseMatrices(stack)
         guard let lowBits, let averageBits else { return BitPlan(uniform: bits, blocks: stack.paths.count) }
         let ordering: [Int]
         switch order {
