@@ -6,7 +6,7 @@ import Testing
 /// `compress kv` and the commands that take its result.
 struct CompressKVTests {
     @Test func aCacheIsCutAndTheModelGenerates() throws {
-        try TestPaths.withTemporaryFolder { folder in
+        try TestPaths.withTemporaryFolder { folder throws in
             let text: String = (0..<300).map { "line \($0 * 7919 % 1000) of the text\n" }.joined()
             try Data(text.utf8).write(to: folder.appendingPathComponent("text.txt"))
             let trained: LinnetResult = try LinnetProcess(
@@ -34,7 +34,7 @@ struct CompressKVTests {
     }
 
     @Test func badInputIsOneLine() throws {
-        try TestPaths.withTemporaryFolder { folder in
+        try TestPaths.withTemporaryFolder { folder throws in
             func complaint(_ arguments: String...) throws -> String {
                 let result: LinnetResult = try LinnetProcess(["compress", "kv"] + arguments, in: folder).finish()
                 #expect(result.status == 2)
@@ -48,7 +48,7 @@ struct CompressKVTests {
 
     @Test(.enabled(if: FileManager.default.fileExists(atPath: TestPaths.fixtures.path), "needs the fixtures"))
     func modelsOfOthersAreTakenOrRefused() throws {
-        try TestPaths.withTemporaryFolder { folder in
+        try TestPaths.withTemporaryFolder { folder throws in
             let text: String = String(repeating: "keys and values of a text that is long enough to calibrate on. ", count: 60)
             try Data(text.utf8).write(to: folder.appendingPathComponent("text.txt"))
             func run(_ name: String) throws -> LinnetResult {
