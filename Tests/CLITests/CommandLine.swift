@@ -1,5 +1,6 @@
 import Foundation
 import TestSupport
+import Testing
 
 /// Runs the `linnet` that was built beside the tests.
 struct LinnetProcess {
@@ -57,5 +58,11 @@ struct LinnetResult {
         let lines: [Substring] = errors.split(separator: "\n")
         guard lines.count == 1, lines[0].hasPrefix("error: ") else { return nil }
         return String(lines[0].dropFirst("error: ".count))
+    }
+
+    /// The one line, of a program that has to have ended with the status of bad input.
+    func badInput(sourceLocation: SourceLocation = #_sourceLocation) throws -> String {
+        #expect(status == 2, sourceLocation: sourceLocation)
+        return try #require(complaint, "one line, not: \(errors)", sourceLocation: sourceLocation)
     }
 }

@@ -36,9 +36,7 @@ struct CompressKVTests {
     @Test func badInputIsOneLine() throws {
         try TestPaths.withTemporaryFolder { folder throws in
             func complaint(_ arguments: String...) throws -> String {
-                let result: LinnetResult = try LinnetProcess(["compress", "kv"] + arguments, in: folder).finish()
-                #expect(result.status == 2)
-                return try #require(result.complaint, "one line, not: \(result.errors)")
+                return try LinnetProcess(["compress", "kv"] + arguments, in: folder).finish().badInput()
             }
             #expect(try complaint("nowhere", "small").contains("nowhere/config.json"))
             #expect(try complaint("nowhere", "small", "--budget", "1.5").contains("it has to be above 0 and at most 1"))

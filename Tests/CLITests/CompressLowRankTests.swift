@@ -59,9 +59,7 @@ struct CompressLowRankTests {
     @Test func badInputIsOneLine() throws {
         try TestPaths.withTemporaryFolder { folder throws in
             func complaint(_ arguments: String...) throws -> String {
-                let result: LinnetResult = try LinnetProcess(["compress"] + arguments, in: folder).finish()
-                #expect(result.status == 2)
-                return try #require(result.complaint, "one line, not: \(result.errors)")
+                return try LinnetProcess(["compress"] + arguments, in: folder).finish().badInput()
             }
             #expect(try complaint("welore", "nowhere", "small").contains("nowhere/config.json"))
             #expect(try complaint("welore", "nowhere", "small", "--reduction", "1.5").contains("0 ... 1"))

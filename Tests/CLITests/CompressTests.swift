@@ -76,9 +76,7 @@ struct CompressTests {
             #expect(FileManager.default.fileExists(atPath: folder.appendingPathComponent("small/model.safetensors").path))
             func complaint(_ text: String) throws -> String {
                 try Data(text.utf8).write(to: recipe)
-                let result: LinnetResult = try LinnetProcess.run("compress", "recipe", "steps.yaml", "model", "other", in: folder)
-                #expect(result.status == 2)
-                return try #require(result.complaint, "one line, not: \(result.errors)")
+                return try LinnetProcess.run("compress", "recipe", "steps.yaml", "model", "other", in: folder).badInput()
             }
             #expect(try complaint("steps: [{magic: {}}]").contains("there is no step magic"))
             #expect(try complaint("steps: [{quantize: {bits: 5}}]").contains("it has to be 2, 3, 4 or 8"))
@@ -90,9 +88,7 @@ struct CompressTests {
     @Test func badInputIsOneLine() throws {
         try TestPaths.withTemporaryFolder { folder throws in
             func complaint(_ arguments: String...) throws -> String {
-                let result: LinnetResult = try LinnetProcess(["compress"] + arguments, in: folder).finish()
-                #expect(result.status == 2)
-                return try #require(result.complaint, "one line, not: \(result.errors)")
+                return try LinnetProcess(["compress"] + arguments, in: folder).finish().badInput()
             }
             #expect(try complaint("quantize", "nowhere", "small").contains("nowhere/config.json"))
             #expect(try complaint("quantize", "nowhere").contains("give the folder to write"))

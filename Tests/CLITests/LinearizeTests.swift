@@ -77,9 +77,7 @@ struct LinearizeTests {
         try TestPaths.withTemporaryFolder { folder in
             try Data(String(repeating: "to be or not to be ", count: 60).utf8).write(to: folder.appendingPathComponent("text.txt"))
             func complaint(_ arguments: String...) throws -> String {
-                let result: LinnetResult = try LinnetProcess(arguments, in: folder).finish()
-                #expect(result.status == 2)
-                return try #require(result.complaint, "one line, not: \(result.errors)")
+                return try LinnetProcess(arguments, in: folder).finish().badInput()
             }
             #expect(try complaint("linearize", "--model", "nowhere", "--text", "text.txt", "--out", "o").contains("nowhere/config.json"))
             #expect(

@@ -199,9 +199,7 @@ import Training
     @Test func flagsThatDoNotFit() throws {
         try TestPaths.withTemporaryFolder { (folder: URL) throws in
             func complaint(_ flags: String...) throws -> String {
-                let result: LinnetResult = try LinnetProcess(["generate", "--model", "none"] + flags, in: folder).finish()
-                #expect(result.status == 2)
-                return try #require(result.complaint, "one line, not: \(result.errors)")
+                return try LinnetProcess(["generate", "--model", "none"] + flags, in: folder).finish().badInput()
             }
             #expect(try complaint().contains("give a --prompt, or --serve"))
             #expect(try complaint("--serve", "--prompt", "a").contains("leave --prompt out"))

@@ -110,9 +110,7 @@ import Testing
     @Test func flagsThatDoNotFit() throws {
         try TestPaths.withTemporaryFolder { (folder: URL) throws in
             func complaint(_ flags: String...) throws -> String {
-                let result: LinnetResult = try LinnetProcess(["web", "--db", "papers.db"] + flags, in: folder).finish()
-                #expect(result.status == 2)
-                return try #require(result.complaint, "one line, not: \(result.errors)")
+                return try LinnetProcess(["web", "--db", "papers.db"] + flags, in: folder).finish().badInput()
             }
             #expect(try complaint("--host", "0.0.0.0").contains("an access token is needed"))
             #expect(try complaint("--host", "0.0.0.0", "--access-token", "short").contains("at least 16"))

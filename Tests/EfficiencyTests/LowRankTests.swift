@@ -70,10 +70,10 @@ struct LowRankLinearTests {
 
 struct WeLoreTests {
     private func model(seed: UInt64 = 0, dtype: DType = .float32) throws -> PlainTransformer {
-        seedEverything(seed)
         let configuration: PlainTransformerConfiguration = try PlainTransformerConfiguration(
             vocabularySize: 11, dimensions: 16, layers: 2, heads: 2, maximumContext: 16)
-        return PlainTransformer(configuration).to(dtype: dtype)
+        // A generator of its own: tests beside this one draw from the shared one.
+        return PlainTransformer(configuration, generator: RandomGenerator(seed: seed, device: .cpu)).to(dtype: dtype)
     }
 
     private let tokens: Tensor = Tensor([1, 4, 2, 9, 0, 3], [1, 6], dtype: .int64)
@@ -157,7 +157,7 @@ struct WeLoreTests {
     }
 
     @Test func factorsAndTheirProductGiveTheSameModel() throws {
-        let plan: RankPlan = try WeLore.plan(WeLore.singularSpectra(try model()), targetERR: 0.6, minRatio: 0.5)
+        let plan: RankPlan = try WeLore.plan(WeLore.singularSpectra(try model()), targetERR: 0.5, minRatio: 0.5)
         #expect(plan.layers.contains { $0.isLowRank } && plan.layers.contains { !$0.isLowRank })
         let (factored, merged): (PlainTransformer, PlainTransformer) = (try model(), try model())
         factored.train(false)
@@ -237,9 +237,9 @@ struct GradientSubspaceProbeTests {
     }
 
     @Test func gradientsAreThoseOfTheWeights() throws {
-        seedEverything(0)
         let model: GPT2Model = GPT2Model(
-            try GPT2Configuration(vocabularySize: 11, dimensions: 8, layers: 1, heads: 2, maximumContext: 12))
+            try GPT2Configuration(vocabularySize: 11, dimensions: 8, layers: 1, heads: 2, maximumContext: 12),
+            generator: RandomGenerator(seed: 0, device: .cpu))
         let tokens: Tensor = Tensor([1, 4, 2, 9], [1, 4], dtype: .int64)
         let probe: GradientSubspaceProbe = GradientSubspaceProbe(rank: 3)
         probe.record(model, step: 0) { model(tokens).square().mean() }

@@ -58,7 +58,7 @@ import Testing
         try await TestSite({ $0.jobsPerHour = 4 }).visit { visitor in
             try await visitor.get("/p/gla")
             for scale in ["full", "", "x"] { #expect(try await visitor.post("/p/gla/run", [("scale", scale)]).status == 400) }
-            #expect(try await visitor.post("/p/welore/run", [("scale", "smoke")]).status == 404)
+            #expect(try await visitor.post("/p/low-rank-weights/run", [("scale", "smoke")]).status == 404)
             for slug in ["gla", "deltanet"] { #expect(try await visitor.post("/p/\(slug)/run", [("scale", "smoke")]).status == 303) }
             let full: Answer = try await visitor.post("/p/lssl/run", [("scale", "smoke")])
             #expect(full.status == 409 && full.text.contains("2 runs are waiting already"))

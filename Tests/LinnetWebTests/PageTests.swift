@@ -31,7 +31,7 @@ import Testing
             let order: [String] = titles.text.components(separatedBy: "<h3><a href=\"/p/").dropFirst().map {
                 String($0.prefix { $0 != "\"" })
             }
-            #expect(order.count == 5 && order.firstIndex(of: "gla")! < order.firstIndex(of: "welore")!)
+            #expect(order.count == 5 && order.firstIndex(of: "gla")! < order.firstIndex(of: "low-rank-weights")!)
             let beyond: Answer = try await visitor.get("/?page=99")
             #expect(beyond.status == 200 && beyond.text.contains(">5 papers<"))
             for wrong in ["group=none", "sort=random", "page=0", "page=x", "q=\(String(repeating: "a", count: 201))"] {
@@ -66,7 +66,7 @@ import Testing
                 #"action="/p/deltanet/run""#, #"action="/upvote/deltanet""#, "Related papers", "/curves.json",
             ] { #expect(page.text.contains(part), "\(part) is missing") }
             // There is no experiment for this one, and its code is no repository.
-            let other: Answer = try await visitor.get("/p/welore")
+            let other: Answer = try await visitor.get("/p/low-rank-weights")
             #expect(!other.text.contains("Run it now") && !other.text.contains("javascript:"))
             #expect(try await visitor.get("/p/gla").text.contains(#"href="https://github.com/owner/name""#))
         }

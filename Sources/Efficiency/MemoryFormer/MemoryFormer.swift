@@ -71,7 +71,7 @@ public final class MemoryFeedForward: Module, UnaryLayer {
 }
 
 /// A block of a ``MemoryFormer``: `x += attention(norm(x)); x += feedForward(norm(x))` without a fully connected layer.
-public final class MemoryBlock: Module, MixerBlock {
+public final class MemoryBlock: Module, PreNormBlock {
     @ModuleInfo(key: "attention_norm") public var attentionNorm: RMSNorm
     @ModuleInfo(key: "attention") public var mixer: any SequenceMixer
     @ModuleInfo(key: "feed_forward_norm") public var feedForwardNorm: RMSNorm
@@ -83,18 +83,6 @@ public final class MemoryBlock: Module, MixerBlock {
         mixer = MemoryAttention(configuration, generator: generator)
         feedForwardNorm = RMSNorm(configuration.dimensions)
         feedForward = MemoryFeedForward(configuration, generator: generator)
-    }
-
-    /// `[B, T, D]` to the same, continuing from and updating `state` where there is one.
-    public func callAsFunction(_ x: Tensor, mask: Tensor? = nil, state: inout MixerState?, mode: MixerMode? = nil) -> Tensor {
-        let mixed: Tensor = x + mixer(attentionNorm(x), mask: mask, state: &state, mode: mode)
-        return mixed + feedForward(feedForwardNorm(mixed))
-    }
-
-    /// One token, `[B, D]` to the same.
-    public func step(_ x: Tensor, state: inout MixerState) -> Tensor {
-        let mixed: Tensor = x + mixer.step(attentionNorm(x), state: &state)
-        return mixed + feedForward(feedForwardNorm(mixed))
     }
 }
 

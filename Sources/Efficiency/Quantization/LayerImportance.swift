@@ -94,17 +94,6 @@ extension LayerImportance {
     /// their costs do. Equal values share the mean of their ranks; NaN where all are equal.
     public func rankCorrelation(withCosts costs: [Double]) -> Double {
         precondition(costs.count == scores.count, "LayerImportance: \(costs.count) costs of \(scores.count) blocks")
-        let importance: [Double] = Self.centredRanks(measure == .lim ? scores : scores.map { -$0 })
-        let ranks: [Double] = Self.centredRanks(costs)
-        let product: Double = zip(importance, ranks).reduce(0) { $0 + $1.0 * $1.1 }
-        let squares: Double = importance.reduce(0) { $0 + $1 * $1 } * ranks.reduce(0) { $0 + $1 * $1 }
-        return product / squares.squareRoot()
-    }
-
-    private static func centredRanks(_ values: [Double]) -> [Double] {
-        values.map { value in
-            let (less, same): (Int, Int) = (values.count { $0 < value }, values.count { $0 == value })
-            return Double(less) + Double(same - 1) / 2 - Double(values.count - 1) / 2
-        }
+        return spearmanCorrelation(measure == .lim ? scores : scores.map { -$0 }, costs)
     }
 }

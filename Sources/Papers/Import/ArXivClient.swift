@@ -18,6 +18,12 @@ public struct ArXivClient: Sendable {
     private static let longestPause: Int = 60
     /// Requests for one page, where the server has no time for the first.
     private static let attempts: Int = 3
+    /// Says at once that a connection was refused. The shared client would try again until the request's time is up. It lives as long as the process.
+    private static let client: HTTPClient = {
+        var configuration: HTTPClient.Configuration = .singletonConfiguration
+        configuration.connectionPool.retryConnectionEstablishment = false
+        return HTTPClient(eventLoopGroup: HTTPClient.defaultEventLoopGroup, configuration: configuration)
+    }()
     private static let userAgent: String = "Linnet/0.1 (linnet papers import; a person's request)"
 
     /// - Parameters:
@@ -108,7 +114,7 @@ public struct ArXivClient: Sendable {
         var request: HTTPClientRequest = HTTPClientRequest(url: url)
         request.headers.add(name: "User-Agent", value: Self.userAgent)
         do {
-            let response: HTTPClientResponse = try await HTTPClient.shared.execute(request, timeout: .seconds(Int64(seconds)))
+            let response: HTTPClientResponse = try await Self.client.execute(request, timeout: .seconds(Int64(seconds)))
             let status: Int = Int(response.status.code)
             switch status {
             case 200: return .text(String(buffer: try await response.body.collect(upTo: mostBytes)))

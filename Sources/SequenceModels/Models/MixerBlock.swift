@@ -12,6 +12,28 @@ public protocol MixerBlock: Module {
     func step(_ x: Tensor, state: inout MixerState) -> Tensor
 }
 
+/// `x += mixer(norm(x)); x += feedForward(norm(x))`, whose parts may be replaced.
+public protocol PreNormBlock: MixerBlock {
+    associatedtype Norm: UnaryLayer
+    var attentionNorm: Norm { get }
+    var feedForwardNorm: Norm { get }
+    var feedForward: any UnaryLayer { get }
+}
+
+extension PreNormBlock {
+    /// `[B, T, D]` to the same, continuing from and updating `state` where there is one.
+    public func callAsFunction(_ x: Tensor, mask: Tensor? = nil, state: inout MixerState?, mode: MixerMode? = nil) -> Tensor {
+        let mixed: Tensor = x + mixer(attentionNorm(x), mask: mask, state: &state, mode: mode)
+        return mixed + feedForward(feedForwardNorm(mixed))
+    }
+
+    /// One token, `[B, D]` to the same.
+    public func step(_ x: Tensor, state: inout MixerState) -> Tensor {
+        let mixed: Tensor = x + mixer.step(attentionNorm(x), state: &state)
+        return mixed + feedForward(feedForwardNorm(mixed))
+    }
+}
+
 extension Array where Element: MixerBlock {
     /// `[B, T, D]` through all layers, each with its own state.
     package func callAsFunction(_ x: Tensor, mask: Tensor?, state: inout LanguageModelState?, mode: MixerMode?) -> Tensor {

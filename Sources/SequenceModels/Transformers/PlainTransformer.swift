@@ -52,7 +52,7 @@ public final class PlainFeedForward: Module, UnaryLayer, PartitionableLayer {
 }
 
 /// A block of a ``PlainTransformer``: `x += attention(norm(x)); x += feedForward(norm(x))`. Either part may be replaced.
-public final class PlainTransformerBlock: Module, MixerBlock {
+public final class PlainTransformerBlock: Module, PreNormBlock {
     @ModuleInfo(key: "attention_norm") public var attentionNorm: LayerNorm
     @ModuleInfo(key: "attention") public var mixer: any SequenceMixer
     @ModuleInfo(key: "feed_forward_norm") public var feedForwardNorm: LayerNorm
@@ -64,18 +64,6 @@ public final class PlainTransformerBlock: Module, MixerBlock {
         mixer = SoftmaxAttention(dimensions: c.dimensions, heads: c.heads, rotaryTheta: c.rotary ? 10_000 : nil)
         feedForwardNorm = LayerNorm(c.dimensions)
         feedForward = PlainFeedForward(c.dimensions, c.hiddenDimensions)
-    }
-
-    /// `[B, T, D]` to the same, continuing from and updating `state` where there is one.
-    public func callAsFunction(_ x: Tensor, mask: Tensor? = nil, state: inout MixerState?, mode: MixerMode? = nil) -> Tensor {
-        let mixed: Tensor = x + mixer(attentionNorm(x), mask: mask, state: &state, mode: mode)
-        return mixed + feedForward(feedForwardNorm(mixed))
-    }
-
-    /// One token, `[B, D]` to the same.
-    public func step(_ x: Tensor, state: inout MixerState) -> Tensor {
-        let mixed: Tensor = x + mixer.step(attentionNorm(x), state: &state)
-        return mixed + feedForward(feedForwardNorm(mixed))
     }
 }
 

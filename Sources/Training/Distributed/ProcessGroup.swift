@@ -68,6 +68,8 @@ public final class ProcessGroup: Sendable {
         do {
             let backend: CollectiveBackend = try CollectiveBackend(
                 store: store, rank: rank, worldSize: worldSize, interface: interface, peer: peer, timeout: timeout)
+            // One that needs its group no longer would hang up on another that is still connecting.
+            try backend.start(.barrier).wait()
             members = Members(backend: backend, store: store, interface: interface, peer: peer)
         } catch {
             throw DistributedError.rendezvous(rank: rank, worldSize: worldSize, detail: "\(error)")

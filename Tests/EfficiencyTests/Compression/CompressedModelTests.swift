@@ -19,7 +19,8 @@ import Training
         let gpt2: GPT2Configuration = try GPT2Configuration(vocabularySize: 20, dimensions: 32, layers: 2, heads: 4, maximumContext: 24)
         let language: LanguageModelConfiguration = try LanguageModelConfiguration(
             vocabularySize: 20, dimensions: 32, layers: 2, mixer: MixerConfiguration(.gla, heads: 2))
-        return [LlamaModel(llama), GPT2Model(gpt2), try LanguageModel(language)]
+        let generator: RandomGenerator = RandomGenerator(seed: 0, device: .cpu)
+        return [LlamaModel(llama, generator: generator), GPT2Model(gpt2, generator: generator), try LanguageModel(language)]
     }
 
     private func withCompressed(_ body: (_ source: URL, _ subject: CompressedModel) throws -> Void) throws {

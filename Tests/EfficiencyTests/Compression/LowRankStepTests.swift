@@ -13,7 +13,6 @@ import Training
     private let tokens: Tensor = Tensor((0..<24).map { ($0 * $0 + 3 * $0) % 20 }, [2, 12])
 
     private func subject() throws -> CompressedModel {
-        seedEverything(0)
         return try CompressedModel(
             PretrainedModel(model: CompressedModelTests.models()[0], tokenizer: CharacterTokenizer(corpus: "abcdefghijklmnopqrst")))
     }

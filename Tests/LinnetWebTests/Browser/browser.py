@@ -71,7 +71,7 @@ def looks(browser):
                 runs = page.eval_on_selector_all("input[name=run]", "all => all.map(e => e.value)")[:3]
             places = {
                 "listing": "/", "search": "/?q=linear+attention", "nothing": "/?q=zzzzqqq&group=weights", "paper": "/p/deltanet",
-                "plain-paper": "/p/welore", "runs": "/runs", "run": f"/runs/{runs[-1]}", "results": "/results", "trending": "/trending",
+                "plain-paper": "/p/low-rank-weights", "runs": "/runs", "run": f"/runs/{runs[-1]}", "results": "/results", "trending": "/trending",
                 "compare": "/runs?" + "&".join(f"run={run}" for run in runs), "subscribe": "/subscribe", "error": "/nowhere",
                 "unsubscribe": "/unsubscribe?t=abc",
             }
@@ -118,7 +118,7 @@ def scripted(browser):
     page.select_option("#group", "efficiency")
     until(page, "location.search === '?group=efficiency&sort=new'")
     check(page.locator("#results a[href='/p/gla']").count() == 0, "the filter lets another group pass")
-    check(page.locator("#results a[href='/p/welore']").count() == 1, "the filter loses its own group")
+    check(page.locator("#results a[href='/p/low-rank-weights']").count() == 1, "the filter loses its own group")
 
     # Theme, remembered.
     before = page.evaluate("getComputedStyle(document.body).backgroundColor")

@@ -34,7 +34,7 @@ struct TestSite: Sendable {
     private static let cards: [PaperCard] = [
         card(1, "deltanet", "The Delta Rule, Parallel", listed: "2026-11-25", group: .sequence, symbol: "DeltaNet"),
         card(2, "gla", "Gated Linear Attention", listed: "2026-11-25", group: .sequence, symbol: "GatedLinearAttention"),
-        card(3, "welore", "Low-Rank <b>Weights</b>", listed: "2026-11-01", group: .efficiency, symbol: nil),
+        card(3, "low-rank-weights", "Low-Rank <b>Weights</b>", listed: "2026-11-01", group: .efficiency, symbol: nil),
         card(5, "lssl", "Linear State-Space Layers", listed: "2026-11-01", group: .sequence, symbol: "LinearStateSpace"),
         card(
             4, "hostile", hostileTitle, listed: "2026-10-01", group: .weights, symbol: nil, summary: "\"\u{301} onfocus=alert(1) x=\"<img>"),

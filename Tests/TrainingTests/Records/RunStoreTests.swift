@@ -71,12 +71,20 @@ import Torch
         }
     }
 
+    /// What this process was started with, without the choice of tests: filters add up, and the child would run those as well.
+    private func unfilteredArguments() -> [String] {
+        var (kept, rest): ([String], ArraySlice<String>) = ([], CommandLine.arguments.dropFirst())
+        while let argument: String = rest.popFirst() {
+            if ["--filter", "--skip"].contains(argument) { _ = rest.popFirst() } else { kept.append(argument) }
+        }
+        return kept
+    }
+
     @Test(.enabled(if: FileManager.default.fileExists(atPath: "/proc/self/exe"), "needs /proc"))
     func aKilledProcessLeavesAReadableDatabase() throws {
         let child = Process()
         child.executableURL = URL(fileURLWithPath: try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe"))
-        child.arguments =
-            Array(CommandLine.arguments.dropFirst()) + ["--testing-library", "swift-testing", "--filter", "recordUntilKilled"]
+        child.arguments = unfilteredArguments() + ["--testing-library", "swift-testing", "--filter", "recordUntilKilled"]
         child.environment = ProcessInfo.processInfo.environment.merging(
             ["LINNET_TEST_RECORD_UNTIL_KILLED": scratch.file("deep/runs.sqlite")]) { $1 }
         child.standardOutput = FileHandle.nullDevice
