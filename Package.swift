@@ -101,7 +101,7 @@ let package = Package(
         .executableTarget(
             name: "linnet-bench", dependencies: ["Efficiency", "Papers", "SequenceModels"], path: "Benchmarks",
             exclude: ["limited-link.sh", "peers"]),
-        .target(name: "TestSupport", path: "Tests/TestSupport"),
+        .target(name: "TestSupport", dependencies: ["Torch"], path: "Tests/TestSupport"),
         .testTarget(name: "TorchTests", dependencies: ["Torch", "TestSupport"]),
         .testTarget(name: "NNTests", dependencies: ["NN", "TestSupport"]),
         .testTarget(name: "OptimTests", dependencies: ["Optim", "TestSupport"]),

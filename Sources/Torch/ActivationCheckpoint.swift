@@ -54,26 +54,29 @@ private func recompute(
 /// What a forward pass depends on besides its arguments.
 private struct Surroundings {
     private let device: Device
-    private let randomState: Tensor
+    /// The shared stream and the one beneath it, which some of libtorch's operators read.
+    private let randomStates: [Tensor]
     private let isAutocast: Bool
     private let autocastType: DType
 
     init(device: Device) {
         self.device = device
-        randomState = RandomGenerator.shared(on: device).state()
+        randomStates = Self.generators(on: device).map { $0.state() }
         isAutocast = ct_autocast_enabled(device.kind.rawValue)
         autocastType = DType(rawValue: ct_autocast_type(device.kind.rawValue)) ?? .bfloat16
     }
 
     /// Runs `body` as then, and leaves everything as it is now.
     func restored<Result>(_ body: () throws -> Result) throws -> Result {
-        let generator: RandomGenerator = .shared(on: device)
-        let present: Tensor = generator.state()
-        try generator.restore(randomState)
+        let generators: [RandomGenerator] = Self.generators(on: device)
+        let present: [Tensor] = generators.map { $0.state() }
+        for (generator, state) in zip(generators, randomStates) { try generator.restore(state) }
         let outcome: Swift.Result<Result, any Error> = Swift.Result {
             try autocast(autocastType, device: device, enabled: isAutocast, body)
         }
-        try generator.restore(present)
+        for (generator, state) in zip(generators, present) { try generator.restore(state) }
         return try outcome.get()
     }
+
+    private static func generators(on device: Device) -> [RandomGenerator] { [.shared(on: device), .libtorchs(on: device)] }
 }

@@ -82,7 +82,13 @@ public func scaledDotProductAttention(
 
 /// Zeros elements with the given probability and divides the others by its complement; `x` itself unless training.
 /// Draws from the device's shared stream.
-public func dropout(_ x: Tensor, probability: Double, training: Bool) -> Tensor { dropoutOp(x, probability, training) }
+public func dropout(_ x: Tensor, probability: Double, training: Bool) -> Tensor {
+    guard training, 0 < probability, probability < 1, let stream: RandomGenerator = .ofTask(on: x.device) else {
+        return dropoutOp(x, probability, training)
+    }
+    let kept: Tensor = .bernoulli(x.shape, probability: 1 - probability, dtype: x.dtype, device: x.device, generator: stream)
+    return x * kept / (1 - probability)
+}
 
 /// The first half of an axis times the sigmoid of the second.
 public func gatedLinearUnit(_ x: Tensor, axis: Int = -1) -> Tensor { gluOp(x, axis) }

@@ -11,7 +11,8 @@ private let multinomialOp: Operator = Operator("multinomial")
 /// An explicit stream of random numbers on a device.
 ///
 /// Two generators with one seed give the same numbers; ``state()`` saves and restores the place in the stream.
-public final class RandomGenerator {
+/// Tasks may share one: libtorch locks it for each draw.
+public final class RandomGenerator: @unchecked Sendable {
     fileprivate let handle: CTGenerator
     public let device: Device
 
@@ -30,8 +31,22 @@ public final class RandomGenerator {
 
     deinit { ct_release_generator(handle) }
 
-    /// The stream that operators use when no generator is given (dropout, for instance).
-    public static func shared(on device: Device = .default) -> RandomGenerator {
+    @TaskLocal private static var ofTask: RandomGenerator?
+
+    /// The task's own stream, see ``withRandomNumbers(from:_:)``, where it is one of that device.
+    static func ofTask(on device: Device) -> RandomGenerator? { ofTask?.device == device ? ofTask : nil }
+
+    /// Runs `body` with `generator` as the shared stream of its device, for this task and its children alone: tasks side by
+    /// side do not take each other's numbers. Attention's and recurrent networks' dropout, and threads, stay with libtorch's stream.
+    public static func withRandomNumbers<Result>(
+        from generator: RandomGenerator, _ body: () async throws -> Result
+    ) async rethrows -> Result { try await $ofTask.withValue(generator, operation: body) }
+
+    /// The stream that operators use when no generator is given (dropout, for instance): the task's own, else libtorch's.
+    public static func shared(on device: Device = .default) -> RandomGenerator { ofTask(on: device) ?? libtorchs(on: device) }
+
+    /// The stream of libtorch's operators that take no generator.
+    static func libtorchs(on device: Device) -> RandomGenerator {
         var result: CTGenerator?
         if ct_default_generator(device.code, &result) != 0 { fatalError("RandomGenerator: \(String(cString: ct_last_error()))") }
         return RandomGenerator(owning: result!, device: device)
@@ -61,10 +76,12 @@ extension RandomGenerator: OperatorArgument {
     }
 }
 
-/// Seeds the shared generators of every device.
+/// Seeds the shared generators of every device, and libtorch's beneath them.
 public func seedEverything(_ seed: UInt64) {
-    RandomGenerator.shared(on: .cpu).seed(seed)
-    for index in 0..<Device.cudaCount { RandomGenerator.shared(on: .cuda(index)).seed(seed) }
+    for device in [.cpu] + (0..<Device.cudaCount).map(Device.cuda) {
+        RandomGenerator.libtorchs(on: device).seed(seed)
+        RandomGenerator.ofTask(on: device)?.seed(seed)
+    }
 }
 
 // Random tensors; without a generator they draw from the device's shared stream.
@@ -75,7 +92,7 @@ extension Tensor {
         generator: RandomGenerator? = nil
     ) -> Tensor {
         let result: Tensor = empty(shape, dtype: dtype, device: device)
-        uniformOp.perform(result, low, high, generator)
+        uniformOp.perform(result, low, high, generator ?? .ofTask(on: device))
         return result
     }
 
@@ -84,7 +101,7 @@ extension Tensor {
         generator: RandomGenerator? = nil
     ) -> Tensor {
         let result: Tensor = empty(shape, dtype: dtype, device: device)
-        normalOp.perform(result, mean, standardDeviation, generator)
+        normalOp.perform(result, mean, standardDeviation, generator ?? .ofTask(on: device))
         return result
     }
 
@@ -93,7 +110,7 @@ extension Tensor {
         _ shape: [Int], low: Int = 0, high: Int, dtype: DType = .int64, device: Device = .default, generator: RandomGenerator? = nil
     ) -> Tensor {
         let result: Tensor = empty(shape, dtype: dtype, device: device)
-        randintOp.perform(result, low, high, generator)
+        randintOp.perform(result, low, high, generator ?? .ofTask(on: device))
         return result
     }
 
@@ -102,22 +119,22 @@ extension Tensor {
         _ shape: [Int], probability: Double, dtype: DType = .float32, device: Device = .default, generator: RandomGenerator? = nil
     ) -> Tensor {
         let result: Tensor = empty(shape, dtype: dtype, device: device)
-        bernoulliOp.perform(result, probability, generator)
+        bernoulliOp.perform(result, probability, generator ?? .ofTask(on: device))
         return result
     }
 
     /// Draws from the gamma distribution with rate 1, one for each element of `concentration` (its shape parameter, above 0).
     public static func gamma(_ concentration: Tensor, generator: RandomGenerator? = nil) -> Tensor {
-        standardGammaOp(concentration, generator)
+        standardGammaOp(concentration, generator ?? .ofTask(on: concentration.device))
     }
 
     /// `0 ..< count` in random order (int64).
     public static func randomPermutation(_ count: Int, device: Device = .default, generator: RandomGenerator? = nil) -> Tensor {
-        randpermOp(count, generator, DType.int64, Int?.none, device, Bool?.none)
+        randpermOp(count, generator ?? .ofTask(on: device), DType.int64, Int?.none, device, Bool?.none)
     }
 
     /// Indices drawn by the weights of the last axis: `[count]` or `[rows, count]`.
     public func multinomial(_ count: Int, replacement: Bool = false, generator: RandomGenerator? = nil) -> Tensor {
-        multinomialOp(self, count, replacement, generator)
+        multinomialOp(self, count, replacement, generator ?? .ofTask(on: device))
     }
 }

@@ -1,11 +1,12 @@
 import NN
 import SequenceModels
+import TestSupport
 import Testing
 import Torch
 
 @testable import Efficiency
 
-@Suite struct CostModelTests {
+@Suite(.ownRandomNumbers) struct CostModelTests {
     @Test func countsEveryMatrixOfAPlainTransformer() throws {
         let configuration: PlainTransformerConfiguration = try PlainTransformerConfiguration(
             vocabularySize: 11, dimensions: 8, layers: 2, heads: 2, maximumContext: 16)

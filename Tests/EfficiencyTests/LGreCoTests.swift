@@ -7,7 +7,7 @@ import Training
 
 @testable import Efficiency
 
-@Suite("L-GreCo")
+@Suite("L-GreCo", .ownRandomNumbers)
 struct LGreCoTests {
     private static func gradient(_ shape: [Int], seed: UInt64, scale: Double = 1) -> Tensor {
         Tensor.normal(shape, standardDeviation: scale, device: .cpu, generator: RandomGenerator(seed: seed, device: .cpu))

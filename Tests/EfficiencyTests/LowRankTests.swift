@@ -1,11 +1,12 @@
 import NN
 import SequenceModels
+import TestSupport
 import Testing
 import Torch
 
 @testable import Efficiency
 
-struct LowRankLinearTests {
+@Suite(.ownRandomNumbers) struct LowRankLinearTests {
     private let generator: RandomGenerator = RandomGenerator(seed: 1)
 
     private func layer(_ inputs: Int, _ outputs: Int, dtype: DType = .float64) -> Linear {
@@ -68,7 +69,7 @@ struct LowRankLinearTests {
     }
 }
 
-struct WeLoreTests {
+@Suite(.ownRandomNumbers) struct WeLoreTests {
     private func model(seed: UInt64 = 0, dtype: DType = .float32) throws -> PlainTransformer {
         let configuration: PlainTransformerConfiguration = try PlainTransformerConfiguration(
             vocabularySize: 11, dimensions: 16, layers: 2, heads: 2, maximumContext: 16)
@@ -211,7 +212,7 @@ struct WeLoreTests {
     }
 }
 
-struct GradientSubspaceProbeTests {
+@Suite(.ownRandomNumbers) struct GradientSubspaceProbeTests {
     private let generator: RandomGenerator = RandomGenerator(seed: 2)
 
     private func orthonormal(_ rows: Int, _ columns: Int) -> Tensor {

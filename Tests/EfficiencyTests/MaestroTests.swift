@@ -1,6 +1,7 @@
 import NN
 import Optim
 import SequenceModels
+import TestSupport
 import Testing
 import Torch
 
@@ -24,7 +25,7 @@ private final class SmallConvolutional: Module, UnaryLayer {
     func callAsFunction(_ x: Tensor) -> Tensor { head(hidden(norm(convolution(x)).relu().flattened(from: 1)).relu()) }
 }
 
-struct MaestroTests {
+@Suite(.ownRandomNumbers) struct MaestroTests {
     private let generator: RandomGenerator = RandomGenerator(seed: 4)
     private let images: Tensor = .normal([5, 2, 8, 8], generator: RandomGenerator(seed: 6))
 

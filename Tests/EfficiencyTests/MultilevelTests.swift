@@ -1,10 +1,11 @@
 import Efficiency
 import NN
 import SequenceModels
+import TestSupport
 import Testing
 import Torch
 
-struct MultilevelTests {
+@Suite(.ownRandomNumbers) struct MultilevelTests {
     private func model(dimensions: Int = 12, layers: Int = 2, heads: Int = 2, seed: UInt64 = 1) throws -> PlainTransformer {
         let generator: RandomGenerator = RandomGenerator(seed: seed, device: .cpu)
         let made: PlainTransformer = PlainTransformer(

@@ -1,8 +1,9 @@
 import Experiments
+import TestSupport
 import Testing
 import Training
 
-struct AssociativeRecallTests {
+@Suite(.ownRandomNumbers) struct AssociativeRecallTests {
     @Test func theLatestValueIsWanted() {
         let task: AssociativeRecall = AssociativeRecall(keys: 8, writes: 2)
         #expect(task.length == 48)

@@ -1,8 +1,9 @@
 import Experiments
 import Foundation
+import TestSupport
 import Testing
 
-struct CriteriaTests {
+@Suite(.ownRandomNumbers) struct CriteriaTests {
     private func measured(_ values: [Double], _ other: [Double] = [0, 0, 0]) -> Measurements {
         var measurements: Measurements = Measurements()
         for (seed, value) in values.enumerated() {

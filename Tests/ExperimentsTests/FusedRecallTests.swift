@@ -1,10 +1,11 @@
 import Experiments
 import SequenceModels
+import TestSupport
 import Testing
 import Torch
 import Training
 
-struct FusedRecallTests {
+@Suite(.ownRandomNumbers) struct FusedRecallTests {
     @Test func everyKeyIsAskedForOnceAndItsValueIsWanted() {
         let task: FusedRecall = FusedRecall(pairs: 6)
         var generator: SplitMix64 = SplitMix64(seed: 3)

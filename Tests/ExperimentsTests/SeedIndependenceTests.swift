@@ -5,7 +5,7 @@ import Testing
 import Training
 
 /// What `Experiment.seedsAreIndependent` promises: a seed measured by a run of its own has the numbers that it has among others.
-@Suite(.serialized)
+@Suite(.ownRandomNumbers, .serialized)
 struct SeedIndependenceTests {
     /// Those that measure something for the first seed alone.
     @Test(.enabled(if: SmokeTests.hasData, "needs the data sets"), arguments: ["deltanet", "lit", "mom", "s-mamba"])

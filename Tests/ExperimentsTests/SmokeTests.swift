@@ -5,7 +5,7 @@ import Testing
 import Training
 
 /// Every experiment runs at smoke scale and its gates hold.
-@Suite(.serialized)
+@Suite(.ownRandomNumbers, .serialized)
 struct SmokeTests {
     /// The experiments read their data through `$LINNET_DATA`; the tests fall back to the shared copies.
     static let hasData: Bool = {

@@ -1,8 +1,9 @@
 import NN
+import TestSupport
 import Testing
 import Torch
 
-struct AttentionTests {
+@Suite(.ownRandomNumbers) struct AttentionTests {
     private static func random(_ shape: Int..., seed: UInt64) -> Tensor {
         .normal(shape, dtype: .float64, generator: RandomGenerator(seed: seed))
     }
@@ -95,7 +96,7 @@ struct AttentionTests {
     }
 }
 
-struct RotaryTests {
+@Suite(.ownRandomNumbers) struct RotaryTests {
     private let x: Tensor = .normal([2, 5, 3, 8], dtype: .float64, generator: RandomGenerator(seed: 1))
 
     @Test(arguments: [false, true])

@@ -65,7 +65,10 @@ struct InitializerTests {
 }
 
 /// With the same seed, torch's layers and Linnet's start the same.
-@Suite(.enabled(if: TorchReference.isAvailable, "needs the Python packages torch and safetensors: make test installs them"), .serialized)
+@Suite(
+    .ownRandomNumbers,
+    .enabled(if: TorchReference.isAvailable, "needs the Python packages torch and safetensors: make test installs them"), .serialized
+)
 struct TorchInitializationTests {
     private static let script: String = """
         import sys, torch, torch.nn as nn

@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 import Torch
 
-struct LayerTests {
+@Suite(.ownRandomNumbers) struct LayerTests {
     private static func random(_ shape: Int..., seed: UInt64 = 1) -> Tensor {
         .normal(shape, dtype: .float64, generator: RandomGenerator(seed: seed))
     }
@@ -90,7 +90,7 @@ struct LayerTests {
     }
 }
 
-struct ModelFileTests {
+@Suite(.ownRandomNumbers) struct ModelFileTests {
     @Test func savedModelsComeBack() throws {
         try TestPaths.withTemporaryFolder { folder in
             let url: URL = folder.appendingPathComponent("model.safetensors")

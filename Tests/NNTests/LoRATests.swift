@@ -22,7 +22,7 @@ private final class Pair: Module {
     func callAsFunction(_ x: Tensor) -> Tensor { spare!(named["a"]!(layers[1](layers[0](query(x))))) }
 }
 
-struct LoRATests {
+@Suite(.ownRandomNumbers) struct LoRATests {
     private let x: Tensor = .normal([7, 4], dtype: .float64, generator: RandomGenerator(seed: 3))
 
     private func model() -> Pair { Pair().to(dtype: .float64) }
@@ -123,7 +123,7 @@ struct LoRATests {
     }
 }
 
-struct RotaryScalingTests {
+@Suite(.ownRandomNumbers) struct RotaryScalingTests {
     private func frequencies(_ scaling: RotaryScaling?) -> [Double] {
         rotaryAngles(positions: Tensor([1.0]), theta: 500_000, rotaryDimensions: 64, scaling: scaling).flattened().array()
     }

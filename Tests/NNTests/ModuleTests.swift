@@ -1,4 +1,5 @@
 import NN
+import TestSupport
 import Testing
 import Torch
 
@@ -22,7 +23,7 @@ private final class Model: Module {
     weak var parent: Module?
 }
 
-struct ModuleTests {
+@Suite(.ownRandomNumbers) struct ModuleTests {
     @Test func parametersAreFoundByNameInOrder() {
         let names: [String] = Model().namedParameters().map(\.name)
         #expect(
@@ -85,7 +86,7 @@ private final class Collections: Module {
     let none: [Tensor] = []
 }
 
-struct TensorCollectionTests {
+@Suite(.ownRandomNumbers) struct TensorCollectionTests {
     @Test func arraysAndDictionariesOfTensorsAreParameters() {
         let model: Collections = Collections()
         #expect(model.namedParameters().map(\.name) == ["list.0", "list.1", "a", "b"])

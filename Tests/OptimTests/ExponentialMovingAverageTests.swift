@@ -1,9 +1,10 @@
 import Foundation
 import Optim
+import TestSupport
 import Testing
 import Torch
 
-struct ExponentialMovingAverageTests {
+@Suite(.ownRandomNumbers) struct ExponentialMovingAverageTests {
     private let decay: Double = 0.9
 
     private func parameter(_ value: Double, dtype: DType = .float64) -> Tensor { Tensor([value], dtype: dtype, device: .cpu) }

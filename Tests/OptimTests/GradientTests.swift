@@ -1,8 +1,9 @@
 import Optim
+import TestSupport
 import Testing
 import Torch
 
-struct GradientTests {
+@Suite(.ownRandomNumbers) struct GradientTests {
     private func tensor(_ elements: [Double], dtype: DType = .float64) -> Tensor { Tensor(elements, dtype: dtype, device: .cpu) }
 
     @Test func theGlobalNormIsOneVectors() {

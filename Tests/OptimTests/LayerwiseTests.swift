@@ -1,9 +1,10 @@
 import Foundation
 import Optim
+import TestSupport
 import Testing
 import Torch
 
-struct LayerwiseTests {
+@Suite(.ownRandomNumbers) struct LayerwiseTests {
     private func normal(_ shape: [Int], seed: UInt64) -> Tensor {
         .normal(shape, dtype: .float64, device: .cpu, generator: RandomGenerator(seed: seed, device: .cpu))
     }
@@ -154,7 +155,7 @@ struct LayerwiseTests {
     }
 }
 
-struct LargeBatchScheduleTests {
+@Suite(.ownRandomNumbers) struct LargeBatchScheduleTests {
     /// The paper's table: the rate by the root, the warm-up's share by the batch.
     @Test func ratesFollowTheRoot() throws {
         let reference: Double = 5 / (8 * 1000)

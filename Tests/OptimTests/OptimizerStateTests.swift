@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 import Torch
 
-struct OptimizerStateTests {
+@Suite(.ownRandomNumbers) struct OptimizerStateTests {
     private func group(_ problem: ToyProblem) -> [ParameterGroup] {
         [ParameterGroup(parameters: problem.parameters, names: ToyProblem.names)]
     }

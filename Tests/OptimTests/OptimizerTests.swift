@@ -1,9 +1,10 @@
 import Foundation
 import Optim
+import TestSupport
 import Testing
 import Torch
 
-struct OptimizerTests {
+@Suite(.ownRandomNumbers) struct OptimizerTests {
     private func tensor(_ elements: [Double], dtype: DType = .float64) -> Tensor { Tensor(elements, dtype: dtype, device: .cpu) }
 
     @Test func groupsHaveTheirOwnRatesAndDecay() throws {

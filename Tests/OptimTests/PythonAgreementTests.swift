@@ -1,9 +1,10 @@
 import Optim
+import TestSupport
 import Testing
 import Torch
 
 /// Optimizers against torch's own or, where torch has none, the published formulas written out; 12 steps in float64.
-@Suite(.enabled(if: PythonReference.isAvailable, "no Python with torch and numpy: set LINNET_PYTHON"))
+@Suite(.ownRandomNumbers, .enabled(if: PythonReference.isAvailable, "no Python with torch and numpy: set LINNET_PYTHON"))
 struct PythonAgreementTests {
     @Test(arguments: ruleReferences) func agrees(_ reference: RuleReference) throws {
         let problem: ToyProblem = ToyProblem()

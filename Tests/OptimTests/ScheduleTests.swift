@@ -1,9 +1,10 @@
 import Foundation
 import Optim
+import TestSupport
 import Testing
 import Torch
 
-struct ScheduleTests {
+@Suite(.ownRandomNumbers) struct ScheduleTests {
     private func factors(_ schedule: Schedule, total: Int, through last: Int? = nil) -> [Double] {
         (0...(last ?? total - 1)).map { schedule.factor(step: $0, of: total) }
     }

@@ -1,10 +1,11 @@
 import SequenceModels
+import TestSupport
 import Testing
 import Torch
 
 @testable import Serving
 
-@Suite(.timeLimit(.minutes(1))) struct EngineTests {
+@Suite(.ownRandomNumbers, .timeLimit(.minutes(1))) struct EngineTests {
     private static let variants: [(MixerConfiguration, HybridPattern?)] = [
         (MixerConfiguration(.gla, heads: 2), nil), (MixerConfiguration(.deltanet, heads: 2), nil),
         (MixerConfiguration(.lssl, heads: 2, order: 8), nil), (MixerConfiguration(.linear, heads: 2), nil),

@@ -3,10 +3,11 @@ import Hummingbird
 import HummingbirdTesting
 import SequenceModels
 import Serving
+import TestSupport
 import Testing
 import Torch
 
-@Suite(.timeLimit(.minutes(1))) struct ServerTests {
+@Suite(.ownRandomNumbers, .timeLimit(.minutes(1))) struct ServerTests {
     private struct Reply {
         let status: Int
         let headers: HTTPFields

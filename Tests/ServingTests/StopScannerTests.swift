@@ -4,7 +4,7 @@ import Testing
 
 @testable import Serving
 
-struct StopScannerTests {
+@Suite(.ownRandomNumbers) struct StopScannerTests {
     private func scan(_ pieces: [String], _ stops: [String]) -> (text: String, found: Bool) {
         var scanner: StopScanner = StopScanner(stops)
         var text: String = ""

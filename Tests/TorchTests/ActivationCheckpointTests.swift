@@ -1,7 +1,8 @@
+import TestSupport
 import Testing
 import Torch
 
-struct ActivationCheckpointTests {
+@Suite(.ownRandomNumbers) struct ActivationCheckpointTests {
     private let weight: Tensor = Tensor.normal([6, 6], dtype: .float64, device: .cpu, generator: RandomGenerator(seed: 1, device: .cpu))
         .requiringGrad()
     private let x: Tensor = Tensor.normal([4, 6], dtype: .float64, device: .cpu, generator: RandomGenerator(seed: 2, device: .cpu))
@@ -17,16 +18,12 @@ struct ActivationCheckpointTests {
         return [output.detached()] + found + [Tensor.uniform([1], dtype: .float64, device: .cpu)]
     }
 
-    /// In a process of its own: other tests draw from the shared stream too.
-    @Test func gradientsAndDropoutAgreeWithThePlainPass() async {
-        await #expect(processExitsWith: .success) {
-            let test: ActivationCheckpointTests = ActivationCheckpointTests()
-            let plain: [Tensor] = test.pass { test.block(test.block($0)) }
-            let checkpointed: [Tensor] = test.pass { input in
-                checkpoint(checkpoint(input, parameters: [test.weight], test.block), parameters: [test.weight], test.block)
-            }
-            for (left, right) in zip(plain, checkpointed) { #expect(left.isEqual(to: right)) }
+    @Test func gradientsAndDropoutAgreeWithThePlainPass() {
+        let plain: [Tensor] = pass { block(block($0)) }
+        let checkpointed: [Tensor] = pass { input in
+            checkpoint(checkpoint(input, parameters: [weight], block), parameters: [weight], block)
         }
+        for (left, right) in zip(plain, checkpointed) { #expect(left.isEqual(to: right)) }
     }
 
     @Test func higherOrderAgrees() throws {

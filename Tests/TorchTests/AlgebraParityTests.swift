@@ -1,8 +1,12 @@
+import TestSupport
 import Testing
 import Torch
 
 /// Fourier transforms, linear algebra, gathering and searching against Python's torch, and against their own definitions.
-@Suite(.enabled(if: TorchReference.isAvailable, "needs the Python packages torch and safetensors: make test installs them"))
+@Suite(
+    .ownRandomNumbers,
+    .enabled(if: TorchReference.isAvailable, "needs the Python packages torch and safetensors: make test installs them")
+)
 struct AlgebraParityTests {
     @Test func fourierTransforms() throws {
         let t: [String: Tensor] = try TorchReference.tensors(

@@ -4,7 +4,7 @@ import Testing
 import Torch
 
 /// What `AtomicFile` does when the disk is full or another process was killed while it wrote.
-struct AtomicFileDiskTests {
+@Suite(.ownRandomNumbers) struct AtomicFileDiskTests {
     private func names(_ folder: URL) throws -> [String] { try FileManager.default.contentsOfDirectory(atPath: folder.path).sorted() }
 
     @Test func aFullDeviceIsATypedError() throws {

@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 import Torch
 
-struct AtomicFileTests {
+@Suite(.ownRandomNumbers) struct AtomicFileTests {
     private struct Interrupted: Error {}
 
     private func contents(_ folder: URL) throws -> [String] { try FileManager.default.contentsOfDirectory(atPath: folder.path).sorted() }

@@ -1,7 +1,8 @@
+import TestSupport
 import Testing
 import Torch
 
-struct AutogradTests {
+@Suite(.ownRandomNumbers) struct AutogradTests {
     private func leaf(_ values: [Double]) -> Tensor { Tensor(values, device: .cpu).requiringGrad() }
 
     @Test func derivativesUpToTheThird() {
@@ -61,7 +62,7 @@ struct AutogradTests {
 }
 
 /// A function with a hand-written backward, and what becomes of its closure.
-struct CustomFunctionTests {
+@Suite(.ownRandomNumbers) struct CustomFunctionTests {
     /// `x³` by hand; the backward is made of operators and so differentiable.
     private func cube(_ x: Tensor) -> Tensor {
         customFunction("cube", [x]) { inputs in

@@ -1,8 +1,12 @@
+import TestSupport
 import Testing
 import Torch
 
 /// Arithmetic, reductions and shape operations against Python's torch.
-@Suite(.enabled(if: TorchReference.isAvailable, "needs the Python packages torch and safetensors: make test installs them"))
+@Suite(
+    .ownRandomNumbers,
+    .enabled(if: TorchReference.isAvailable, "needs the Python packages torch and safetensors: make test installs them")
+)
 struct BasicsParityTests {
     @Test func broadcastingArithmetic() throws {
         let t: [String: Tensor] = try TorchReference.tensors(

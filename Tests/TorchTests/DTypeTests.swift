@@ -1,7 +1,8 @@
+import TestSupport
 import Testing
 import Torch
 
-struct DTypeTests {
+@Suite(.ownRandomNumbers) struct DTypeTests {
     @Test(arguments: DType.allCases) func smallIntegersSurviveEveryType(_ dtype: DType) {
         let values: [Double] = dtype == .bool ? [0, 1, 1] : [0, 1, 100]
         let x: Tensor = Tensor(values).asType(dtype)

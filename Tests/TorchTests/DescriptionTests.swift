@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 import Torch
 
-struct DescriptionTests {
+@Suite(.ownRandomNumbers) struct DescriptionTests {
     @Test func scalarsEmptyAndKinds() {
         #expect("\(Tensor(3.25))" == "Tensor(3.25, dtype: float64)")
         #expect("\(Tensor(-7))" == "Tensor(-7, dtype: int64)")

@@ -1,7 +1,8 @@
+import TestSupport
 import Testing
 import Torch
 
-struct DifferentiationTests {
+@Suite(.ownRandomNumbers) struct DifferentiationTests {
     private let generator: RandomGenerator = RandomGenerator(seed: 11, device: .cpu)
 
     private func normal(_ shape: [Int]) -> Tensor { .normal(shape, dtype: .float64, device: .cpu, generator: generator) }
@@ -52,7 +53,7 @@ struct DifferentiationTests {
     }
 }
 
-struct GradientCheckTests {
+@Suite(.ownRandomNumbers) struct GradientCheckTests {
     @Test func acceptsRightGradients() throws {
         let x: Tensor = Tensor([0.5, 1.5, -0.7] as [Float])
         let report: GradientCheckReport = try gradientCheck([x, Tensor(2 as Float)], secondOrder: true) {

@@ -1,7 +1,8 @@
+import TestSupport
 import Testing
 import Torch
 
-struct ErrorTests {
+@Suite(.ownRandomNumbers) struct ErrorTests {
     @Test func theFirstFailureIsThrownWithOperatorAndShapes() {
         let error: TorchError? = #expect(throws: TorchError.self) {
             try withTorchErrors {
@@ -43,7 +44,7 @@ private enum Trapping {
 }
 
 /// What a trap writes before the process ends.
-struct TrapTests {
+@Suite(.ownRandomNumbers) struct TrapTests {
     private func expectText(_ result: ExitTest.Result?, _ parts: [String], at location: SourceLocation = #_sourceLocation) {
         let text: String = String(decoding: result?.standardErrorContent ?? [], as: UTF8.self)
         for part in parts { #expect(text.contains(part), "\(text.prefix(600))", sourceLocation: location) }

@@ -1,10 +1,11 @@
+import TestSupport
 import Testing
 import Torch
 
 /// `0 ..< 24` as `[2, 3, 4]`.
 private func grid() -> Tensor { Tensor.arange(24, dtype: .float32, device: .cpu).reshaped(2, 3, 4) }
 
-@Suite struct IndexingTests {
+@Suite(.ownRandomNumbers) struct IndexingTests {
     @Test func positionsDropTheirAxisAndCountFromTheEnd() {
         let x: Tensor = grid()
         #expect(x[1].shape == [3, 4])

@@ -1,3 +1,4 @@
+import TestSupport
 import Testing
 import Torch
 
@@ -6,7 +7,7 @@ import Torch
 #endif
 
 /// The tests of growth run in processes of their own, since other tests beside them would count too.
-struct MemoryTests {
+@Suite(.ownRandomNumbers) struct MemoryTests {
     /// How much the process grows while a step is repeated, after a warm-up that fills libtorch's and malloc's caches: twice the growth of
     /// the half that grew less, since a leak goes on while a cache that fills late does so once.
     private static func growth(steps: Int, warmUp: Int, _ step: () -> Void) throws -> Int {

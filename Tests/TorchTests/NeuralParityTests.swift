@@ -1,8 +1,12 @@
+import TestSupport
 import Testing
 import Torch
 
 /// Convolutions, pooling, norms, attention and losses against Python's torch.
-@Suite(.enabled(if: TorchReference.isAvailable, "needs the Python packages torch and safetensors: make test installs them"))
+@Suite(
+    .ownRandomNumbers,
+    .enabled(if: TorchReference.isAvailable, "needs the Python packages torch and safetensors: make test installs them")
+)
 struct NeuralParityTests {
     @Test func convolutions() throws {
         let t: [String: Tensor] = try TorchReference.tensors(

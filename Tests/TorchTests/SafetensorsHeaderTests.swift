@@ -1,9 +1,10 @@
 import Foundation
+import TestSupport
 import Testing
 import Torch
 
 /// Each way in which a header can be wrong gives its own error and one line of text.
-struct SafetensorsHeaderTests {
+@Suite(.ownRandomNumbers) struct SafetensorsHeaderTests {
     struct BadFile: CustomTestStringConvertible, Sendable {
         let testDescription: String
         let reason: SafetensorsError.Reason

@@ -5,7 +5,7 @@ import Testing
 @testable import Torch
 
 /// Whatever is done to a file, it is refused with a `SafetensorsError` or gives tensors whose elements can be read.
-struct SafetensorsMutationTests {
+@Suite(.ownRandomNumbers) struct SafetensorsMutationTests {
     /// What the reader made of a number of files.
     private struct Tally {
         var accepted: Int = 0

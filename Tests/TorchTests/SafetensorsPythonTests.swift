@@ -4,7 +4,10 @@ import Testing
 import Torch
 
 /// Against the `safetensors` package in Python, in both directions.
-@Suite(.enabled(if: PythonPeer.has("safetensors", "torch"), "needs the Python packages safetensors and torch: make test installs them"))
+@Suite(
+    .ownRandomNumbers,
+    .enabled(if: PythonPeer.has("safetensors", "torch"), "needs the Python packages safetensors and torch: make test installs them")
+)
 struct SafetensorsPythonTests {
     private static let digest: String = """
         import sys, hashlib, torch

@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 import Torch
 
-struct SafetensorsShardTests {
+@Suite(.ownRandomNumbers) struct SafetensorsShardTests {
     private let tensors: [String: Tensor] = [
         "a": Tensor.full([10], 1), "b": Tensor.full([10], 2), "c": Tensor.full([10], 3), "big": Tensor.full([100], 4),
     ]

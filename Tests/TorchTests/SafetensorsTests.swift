@@ -4,7 +4,7 @@ import Testing
 
 @testable import Torch
 
-struct SafetensorsTests {
+@Suite(.ownRandomNumbers) struct SafetensorsTests {
     private func expectSame(_ left: [String: Tensor], _ right: [String: Tensor]) {
         #expect(Set(left.keys) == Set(right.keys))
         for (name, tensor) in left {

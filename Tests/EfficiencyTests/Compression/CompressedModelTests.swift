@@ -9,7 +9,7 @@ import Training
 @testable import Efficiency
 
 /// Folders of compressed models: written, read again, multiplied out, and refused.
-@Suite struct CompressedModelTests {
+@Suite(.ownRandomNumbers) struct CompressedModelTests {
     private let tokens: Tensor = Tensor((0..<24).map { ($0 * $0 + 3 * $0) % 20 }, [2, 12])
     private static let tokenizer: CharacterTokenizer = CharacterTokenizer(corpus: "abcdefghijklmnopqrst")
 

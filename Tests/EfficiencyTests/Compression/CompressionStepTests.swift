@@ -1,13 +1,14 @@
 import Foundation
 import NN
 import SequenceModels
+import TestSupport
 import Testing
 import Torch
 import Training
 
 @testable import Efficiency
 
-@Suite struct CompressionStepTests {
+@Suite(.ownRandomNumbers) struct CompressionStepTests {
     private let tokenizer: CharacterTokenizer = CharacterTokenizer(corpus: "abcdefghijklmnopqrst")
 
     private func subject() throws -> CompressedModel {

@@ -9,7 +9,7 @@ import Training
 @testable import Efficiency
 
 /// WeLore and Maestro as steps of a recipe, and what they leave in a folder.
-@Suite struct LowRankStepTests {
+@Suite(.ownRandomNumbers) struct LowRankStepTests {
     private let tokens: Tensor = Tensor((0..<24).map { ($0 * $0 + 3 * $0) % 20 }, [2, 12])
 
     private func subject() throws -> CompressedModel {

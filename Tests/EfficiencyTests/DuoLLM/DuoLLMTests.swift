@@ -1,13 +1,14 @@
 import Foundation
 import NN
 import SequenceModels
+import TestSupport
 import Testing
 import Torch
 import Training
 
 @testable import Efficiency
 
-@Suite struct DuoLLMTests {
+@Suite(.ownRandomNumbers) struct DuoLLMTests {
     static func model(layers: Int = 3, rotary: Bool = false, allowSkip: Bool = false) throws -> DuoTransformer {
         let configuration: PlainTransformerConfiguration = try PlainTransformerConfiguration(
             vocabularySize: TinyTransformer.vocabulary, dimensions: 8, layers: layers, heads: 2, hiddenDimensions: 16, maximumContext: 12,

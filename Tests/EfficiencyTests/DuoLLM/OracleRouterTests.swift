@@ -1,12 +1,13 @@
 import NN
 import SequenceModels
+import TestSupport
 import Testing
 import Torch
 import Training
 
 @testable import Efficiency
 
-@Suite struct OracleRouterTests {
+@Suite(.ownRandomNumbers) struct OracleRouterTests {
     private static let length: Int = 8
 
     private static func losses(_ model: DuoTransformer, _ tokens: Tensor, _ targets: Tensor, _ paths: Tensor) -> Tensor {

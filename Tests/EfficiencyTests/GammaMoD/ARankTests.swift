@@ -1,11 +1,12 @@
 import NN
 import SequenceModels
+import TestSupport
 import Testing
 import Torch
 
 @testable import Efficiency
 
-@Suite struct ARankTests {
+@Suite(.ownRandomNumbers) struct ARankTests {
     private static func random(_ shape: [Int], seed: UInt64) -> Tensor {
         .normal(shape, dtype: .float64, device: .cpu, generator: RandomGenerator(seed: seed, device: .cpu))
     }

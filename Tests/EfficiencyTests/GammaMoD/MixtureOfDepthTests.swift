@@ -1,12 +1,13 @@
 import Foundation
 import NN
 import SequenceModels
+import TestSupport
 import Testing
 import Torch
 
 @testable import Efficiency
 
-@Suite struct MixtureOfDepthTests {
+@Suite(.ownRandomNumbers) struct MixtureOfDepthTests {
     private static let image: Int = 6
     private static let patchDimensions: Int = 5
 

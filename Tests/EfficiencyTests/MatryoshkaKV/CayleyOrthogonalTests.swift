@@ -1,9 +1,10 @@
+import TestSupport
 import Testing
 import Torch
 
 @testable import Efficiency
 
-@Suite struct CayleyOrthogonalTests {
+@Suite(.ownRandomNumbers) struct CayleyOrthogonalTests {
     private static func random(_ shape: [Int], seed: UInt64, scale: Double = 1) -> Tensor {
         .normal(shape, standardDeviation: scale, dtype: .float64, device: .cpu, generator: RandomGenerator(seed: seed, device: .cpu))
     }

@@ -9,7 +9,7 @@ import Training
 @testable import Efficiency
 
 /// `kv` as a step on a model in a folder.
-@Suite struct KVStepTests {
+@Suite(.ownRandomNumbers) struct KVStepTests {
     private static let tokenizer: CharacterTokenizer = CharacterTokenizer(corpus: "abcdefghijklmnopqrst")
     private static var tokens: Tensor { Tensor((0..<24).map { ($0 * $0 + 3 * $0) % 20 }, [2, 12], device: .cpu) }
 

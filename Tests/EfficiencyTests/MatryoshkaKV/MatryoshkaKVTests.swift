@@ -1,12 +1,13 @@
 import NN
 import SequenceModels
+import TestSupport
 import Testing
 import Torch
 import Training
 
 @testable import Efficiency
 
-@Suite struct MatryoshkaKVTests {
+@Suite(.ownRandomNumbers) struct MatryoshkaKVTests {
     /// Ranks that differ between layers, heads, keys and values.
     private static let uneven: KVRankPlan = KVRankPlan(
         layers: [KVRanks(keys: [3, 8], values: [1, 5]), KVRanks(keys: [2, 2], values: [7, 4])], headDimensions: 8)

@@ -1,13 +1,14 @@
 import Foundation
 import NN
 import SequenceModels
+import TestSupport
 import Testing
 import Torch
 import Training
 
 @testable import Efficiency
 
-@Suite struct MatryoshkaKVTrainingTests {
+@Suite(.ownRandomNumbers) struct MatryoshkaKVTrainingTests {
     private static func model() throws -> PlainTransformer {
         let model: PlainTransformer = try TinyTransformer.make()
         model.attachKVProjections(try KVProjection.pca(model, calibration: [TinyTransformer.tokens(6, 12, seed: 3)]))

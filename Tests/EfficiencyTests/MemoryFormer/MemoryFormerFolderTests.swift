@@ -9,7 +9,7 @@ import Training
 
 @testable import Efficiency
 
-@Suite struct MemoryFormerFolderTests {
+@Suite(.ownRandomNumbers) struct MemoryFormerFolderTests {
     private static let text: String = String(repeating: "to be or not to be, that is the question. ", count: 20)
 
     private static func training(steps: Int, vocabularySize: Int) throws -> MemoryFormerTraining {

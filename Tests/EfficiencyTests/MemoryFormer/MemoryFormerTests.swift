@@ -1,12 +1,13 @@
 import NN
 import Optim
 import SequenceModels
+import TestSupport
 import Testing
 import Torch
 
 @testable import Efficiency
 
-@Suite struct MemoryFormerTests {
+@Suite(.ownRandomNumbers) struct MemoryFormerTests {
     private static func configuration(projects: Bool = false) throws -> MemoryFormerConfiguration {
         try MemoryFormerConfiguration(
             vocabularySize: 11, dimensions: 24, layers: 2, heads: 2, bits: 4, extraBits: 1, rotaryFraction: 0.5,

@@ -1,12 +1,13 @@
 import Foundation
 import NN
 import SequenceModels
+import TestSupport
 import Testing
 import Torch
 
 @testable import Efficiency
 
-@Suite struct MemoryLayerTests {
+@Suite(.ownRandomNumbers) struct MemoryLayerTests {
     /// Channels that are far enough from 0 that a finite difference changes no code.
     private static func awayFromZero(_ shape: [Int], seed: UInt64 = 1) -> Tensor {
         let x: Tensor = normal(shape, seed: seed)

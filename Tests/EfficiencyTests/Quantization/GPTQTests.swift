@@ -1,11 +1,12 @@
 import NN
 import SequenceModels
+import TestSupport
 import Testing
 import Torch
 
 @testable import Efficiency
 
-@Suite struct GPTQTests {
+@Suite(.ownRandomNumbers) struct GPTQTests {
     /// A weight and the second moments of correlated inputs.
     private func problem(_ rows: Int, _ columns: Int, seed: UInt64) -> (weight: Tensor, hessian: Tensor) {
         let generator: RandomGenerator = RandomGenerator(seed: seed)
@@ -78,7 +79,7 @@ import Torch
 }
 
 /// A whole model: which layers are quantised together, and on which inputs.
-@Suite struct QuantizeTests {
+@Suite(.ownRandomNumbers) struct QuantizeTests {
     /// Rounds to nearest and keeps what it was given.
     private final class Spy: WeightQuantizer, @unchecked Sendable {
         var groups: GroupQuantizer

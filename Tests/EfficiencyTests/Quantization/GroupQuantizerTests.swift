@@ -1,11 +1,12 @@
 import NN
+import TestSupport
 import Testing
 import Torch
 
 @testable import Efficiency
 
 /// Rounding to nearest in groups, and packed codes.
-@Suite struct GroupQuantizerTests {
+@Suite(.ownRandomNumbers) struct GroupQuantizerTests {
     static func weight(_ rows: Int, _ columns: Int, seed: UInt64 = 3) -> Tensor {
         .normal([rows, columns], dtype: .float64, generator: RandomGenerator(seed: seed)) * 0.05
     }
@@ -63,7 +64,7 @@ import Torch
 }
 
 /// Packed layers: the two ways of multiplying, gradients, and bytes.
-@Suite(.serialized) struct QuantizedLinearTests {
+@Suite(.ownRandomNumbers, .serialized) struct QuantizedLinearTests {
     @Test(arguments: [2, 3, 4, 8], [16, 64, 100]) func bothWaysAgreeWithTheDecodedMatrix(bits: Int, inputs: Int) throws {
         let dense: Linear = Linear(inputs, 37)
         let layer: QuantizedLinear = QuantizedLinear(dense, quantizer: try GroupQuantizer(bits: bits, groupSize: 32))

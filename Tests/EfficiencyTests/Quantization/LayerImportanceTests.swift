@@ -1,11 +1,12 @@
 import NN
 import SequenceModels
+import TestSupport
 import Testing
 import Torch
 
 @testable import Efficiency
 
-@Suite struct LayerImportanceTests {
+@Suite(.ownRandomNumbers) struct LayerImportanceTests {
     private let tokens: Tensor = Tensor((0..<24).map { ($0 * $0 + 5 * $0) % 11 }, [2, 12])
 
     private func model() throws -> PlainTransformer {
@@ -72,7 +73,7 @@ import Torch
     }
 }
 
-@Suite struct BitPlanTests {
+@Suite(.ownRandomNumbers) struct BitPlanTests {
     private let ordering: [Int] = [2, 0, 3, 1]
 
     @Test func theLeastImportantBlocksGetFewerBits() {

@@ -2,13 +2,14 @@ import Foundation
 import NN
 import Optim
 import SequenceModels
+import TestSupport
 import Testing
 import Torch
 import Training
 
 @testable import Efficiency
 
-@Suite struct DistributedTrainerTests {
+@Suite(.ownRandomNumbers) struct DistributedTrainerTests {
     private static func makeModel() throws -> PlainTransformer {
         shardRandomized(
             PlainTransformer(try PlainTransformerConfiguration(vocabularySize: 16, dimensions: 16, layers: 1, heads: 4, maximumContext: 8)))

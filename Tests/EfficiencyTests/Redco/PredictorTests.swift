@@ -1,11 +1,12 @@
 import NN
+import TestSupport
 import Testing
 import Torch
 import Training
 
 @testable import Efficiency
 
-@Suite struct PredictorTests {
+@Suite(.ownRandomNumbers) struct PredictorTests {
     /// Every example exactly once and in order, whatever the sizes; every copy has as many batches.
     @Test func plansCoverEveryExampleOnce() {
         for count in [0, 1, 2, 5, 7, 8, 9, 23] {

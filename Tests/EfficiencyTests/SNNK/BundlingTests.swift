@@ -1,11 +1,12 @@
 import NN
 import SequenceModels
+import TestSupport
 import Testing
 import Torch
 
 @testable import Efficiency
 
-@Suite struct BundlingTests {
+@Suite(.ownRandomNumbers) struct BundlingTests {
     private static func layer(_ inputs: Int, _ outputs: Int, seed: UInt64) -> Linear {
         Linear(weight: normal([outputs, inputs], seed: seed) * 0.3, bias: normal([outputs], seed: seed + 1) * 0.3)
     }

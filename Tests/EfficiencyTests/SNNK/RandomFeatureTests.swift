@@ -1,11 +1,12 @@
 import Foundation
 import NN
+import TestSupport
 import Testing
 import Torch
 
 @testable import Efficiency
 
-@Suite struct RandomFeatureTests {
+@Suite(.ownRandomNumbers) struct RandomFeatureTests {
     struct Case: Sendable, CustomTestStringConvertible {
         let activation: SpectralActivation
         let split: FeatureSplit

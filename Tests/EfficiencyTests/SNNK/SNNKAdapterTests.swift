@@ -1,11 +1,12 @@
 import NN
 import SequenceModels
+import TestSupport
 import Testing
 import Torch
 
 @testable import Efficiency
 
-@Suite struct SNNKAdapterTests {
+@Suite(.ownRandomNumbers) struct SNNKAdapterTests {
     @Test(arguments: [SNNKAdapter.Style.modulated, .bottleneck(width: 3)]) func changesNothingAtTheStartAndLearns(style: SNNKAdapter.Style)
     {
         let adapter: SNNKAdapter = SNNKAdapter(8, count: 5, style: style)
@@ -32,7 +33,7 @@ import Torch
         let tokens: Tensor = .randomIntegers([2, 6], high: 20)
         let names: [String] = encoder.stateTensors().map(\.0)
         let before: Tensor = noGrad { encoder(tokens).meanPooled }
-        encoder.insertAdapters { SNNKAdapter($0, count: 4) }
+        encoder.insertAdapters { SNNKAdapter($0, count: 64) }
         #expect(noGrad { encoder(tokens).meanPooled }.isEqual(to: before))
         let trained: [String] = encoder.namedParameters().filter { $0.tensor.requiresGrad }.map(\.name)
         #expect(trained.count == 2 * 2 * 2 && trained.allSatisfy { $0.contains("adapter.") })

@@ -1,5 +1,6 @@
 import NN
 import SequenceModels
+import TestSupport
 import Testing
 import Torch
 import Training
@@ -53,7 +54,7 @@ private final class UserModel: Module {
 }
 
 /// Models divided by the rules compute what they computed whole: outputs and all gradients, in float64.
-@Suite struct AutoShardTests {
+@Suite(.ownRandomNumbers) struct AutoShardTests {
     private static func expectEqual(_ ranks: [ShardComparison], pairs: Int, share: Double = 1) {
         for rank in ranks {
             #expect(rank.outputs < 1e-10)

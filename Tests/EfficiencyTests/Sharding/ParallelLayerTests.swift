@@ -1,4 +1,5 @@
 import NN
+import TestSupport
 import Testing
 import Torch
 import Training
@@ -6,7 +7,7 @@ import Training
 @testable import Efficiency
 
 /// Layers of which each rank holds a share, against the whole layers, in float64.
-@Suite struct ParallelLayerTests {
+@Suite(.ownRandomNumbers) struct ParallelLayerTests {
     /// The backward of each function is another's forward: copy and sum, join and divide.
     @Test(arguments: [2, 4]) func conjugatePairs(mp: Int) throws {
         let results: [[Double]] = try ProcessGroup.onThreads(mp) { group in

@@ -2,13 +2,14 @@ import Foundation
 import NN
 import Optim
 import SequenceModels
+import TestSupport
 import Testing
 import Torch
 import Training
 
 @testable import Efficiency
 
-@Suite struct ShardedCheckpointTests {
+@Suite(.ownRandomNumbers) struct ShardedCheckpointTests {
     private static func folder() -> URL {
         FileManager.default.temporaryDirectory.appendingPathComponent("linnet-shards-\(UUID().uuidString)", isDirectory: true)
     }

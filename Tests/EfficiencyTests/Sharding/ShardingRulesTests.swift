@@ -1,12 +1,13 @@
 import NN
 import SequenceModels
+import TestSupport
 import Testing
 import Torch
 
 @testable import Efficiency
 
 /// The layouts that Megatron has by hand, inferred from names and shapes.
-@Suite struct ShardingRulesTests {
+@Suite(.ownRandomNumbers) struct ShardingRulesTests {
     private static func axes(_ list: [(String, [Int])], shards: Int = 4) -> [String: Int?] {
         let parameters: [ShardableParameter] = list.map { ShardableParameter(path: $0.0, shape: $0.1) }
         return ShardingRules.infer(for: parameters, shards: shards).mapValues(\.axis)

@@ -8,7 +8,7 @@ import Torch
 @testable import Experiments
 @testable import Training
 
-@Suite struct RedcoTests {
+@Suite(.ownRandomNumbers) struct RedcoTests {
     private static let folder: URL = TestPaths.packageRoot.appendingPathComponent("Sources/Experiments/Efficiency/Redco/Pipelines")
 
     private static func lines(_ name: String) throws -> Int {

@@ -7,7 +7,7 @@ import Training
 
 @testable import Experiments
 
-@Suite struct SmallLanguageModelTests {
+@Suite(.ownRandomNumbers) struct SmallLanguageModelTests {
     /// The cache folder is the process's, so what an earlier run left there is removed first.
     @Test func aTrainedModelIsReadFromTheCacheTheNextTime() throws {
         var recipe: SmallLanguageModel = SmallLanguageModel(.smoke)

@@ -1,9 +1,10 @@
+import TestSupport
 import Testing
 import Training
 
 @testable import Experiments
 
-@Suite struct LSSLExperimentTests {
+@Suite(.ownRandomNumbers) struct LSSLExperimentTests {
     /// Where both data sets are, if anywhere.
     static let data: DataDirectory? = [DataDirectory.standard, DataDirectory.testFallback].compactMap { $0 }.first { directory in
         ["mnist", "fsdd"].allSatisfy { (try? directory.locate($0)) != nil }

@@ -5,7 +5,7 @@ import Training
 
 @testable import Experiments
 
-@Suite struct WordCorpusTests {
+@Suite(.ownRandomNumbers) struct WordCorpusTests {
     @Test func wordsAndLineEndsAreTokens() {
         let corpus: WordCorpus = WordCorpus(training: "a b a\n \n c\ta", validation: "b d\r\n")
         #expect(Array(corpus.training) == [0, 1, 0, 2, 2, 3, 0, 2])

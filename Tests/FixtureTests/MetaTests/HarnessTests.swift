@@ -4,7 +4,10 @@ import Testing
 import Torch
 
 /// The harness itself: right files pass whatever their sizes and seeds, and everything wrong with a file is found.
-@Suite(.enabled(if: PythonPeer.has("torch", "safetensors"), "needs the Python packages torch and safetensors: make test installs them"))
+@Suite(
+    .ownRandomNumbers,
+    .enabled(if: PythonPeer.has("torch", "safetensors"), "needs the Python packages torch and safetensors: make test installs them")
+)
 struct HarnessTests {
     private let harness: FixtureHarness = FixtureOperators.harness
 

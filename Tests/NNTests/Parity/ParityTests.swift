@@ -1,9 +1,13 @@
 import NN
+import TestSupport
 import Testing
 import Torch
 
 /// Every layer and loss against torch's own: outputs, input gradients, parameter gradients and changed buffers.
-@Suite(.enabled(if: TorchReference.isAvailable, "needs the Python packages torch and safetensors: make test installs them"))
+@Suite(
+    .ownRandomNumbers,
+    .enabled(if: TorchReference.isAvailable, "needs the Python packages torch and safetensors: make test installs them")
+)
 struct ParityTests {
     /// Every case in both types, and no case of the reference left out.
     @Test func layersAndLossesEqualTorchs() throws {

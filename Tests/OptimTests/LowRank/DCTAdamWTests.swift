@@ -1,9 +1,10 @@
 import Foundation
 import Optim
+import TestSupport
 import Testing
 import Torch
 
-struct DCTAdamWTests {
+@Suite(.ownRandomNumbers) struct DCTAdamWTests {
     private func normal(_ shape: [Int], seed: UInt64) -> Tensor {
         .normal(shape, dtype: .float64, device: .cpu, generator: RandomGenerator(seed: seed, device: .cpu))
     }
@@ -158,7 +159,7 @@ struct DCTAdamWTests {
     }
 }
 
-struct TrionTests {
+@Suite(.ownRandomNumbers) struct TrionTests {
     private func normal(_ shape: [Int], seed: UInt64) -> Tensor {
         .normal(shape, dtype: .float64, device: .cpu, generator: RandomGenerator(seed: seed, device: .cpu))
     }

@@ -1,9 +1,10 @@
 import Foundation
 import Optim
+import TestSupport
 import Testing
 import Torch
 
-struct DCTTests {
+@Suite(.ownRandomNumbers) struct DCTTests {
     @Test(arguments: [1, 2, 3, 8, 9, 64, 65]) func theBasisIsOrthogonalAndBothMethodsAgree(_ n: Int) {
         let basis: DCTBasis = .shared(n, dtype: .float64, device: .cpu)
         #expect(basis.matrix.matmul(basis.columns).isClose(to: .eye(n, dtype: .float64, device: .cpu), relative: 0, absolute: 1e-12))

@@ -1,9 +1,10 @@
 import Foundation
 import Optim
+import TestSupport
 import Testing
 import Torch
 
-struct GaLoreTests {
+@Suite(.ownRandomNumbers) struct GaLoreTests {
     private func normal(_ shape: [Int], seed: UInt64) -> Tensor {
         .normal(shape, dtype: .float64, device: .cpu, generator: RandomGenerator(seed: seed, device: .cpu))
     }

@@ -1,8 +1,9 @@
 import Optim
+import TestSupport
 import Testing
 import Torch
 
-struct ProjectorTests {
+@Suite(.ownRandomNumbers) struct ProjectorTests {
     private let gradient: Tensor = {
         let generator: RandomGenerator = RandomGenerator(seed: 11, device: .cpu)
         let low: Tensor = .normal([14, 3], dtype: .float64, device: .cpu, generator: generator)

@@ -1,11 +1,12 @@
 import NN
+import TestSupport
 import Testing
 import Torch
 
 @testable import SequenceModels
 
 /// The baselines of sequence classification.
-@Suite struct BaselineTests {
+@Suite(.ownRandomNumbers) struct BaselineTests {
     @Test func convolutionsSeeExactlyTheReceptiveField() {
         let model: ConvolutionalClassifier = ConvolutionalClassifier(
             1, classes: 3, channels: 4, receptiveField: 16, generator: RandomGenerator(seed: 1, device: .cpu)

@@ -37,7 +37,7 @@ enum SmallDiT {
     }
 }
 
-@Suite struct DiTTests {
+@Suite(.ownRandomNumbers) struct DiTTests {
     @Test(arguments: DiTAttention.allCases) func aNewModelGivesZeroAndItsBlocksNothing(attention: DiTAttention) throws {
         let model: DiT = try DiT(try SmallDiT.configuration(attention))
         let (noisy, steps, labels) = SmallDiT.input(dtype: .float32)

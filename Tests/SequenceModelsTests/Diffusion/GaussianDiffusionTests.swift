@@ -1,10 +1,11 @@
 import Foundation
+import TestSupport
 import Testing
 import Torch
 
 @testable import SequenceModels
 
-@Suite struct GaussianDiffusionTests {
+@Suite(.ownRandomNumbers) struct GaussianDiffusionTests {
     private let diffusion: GaussianDiffusion = GaussianDiffusion()
 
     private func normal(_ shape: [Int], seed: UInt64) -> Tensor {

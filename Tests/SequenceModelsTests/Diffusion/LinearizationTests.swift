@@ -9,7 +9,7 @@ import Training
 @testable import SequenceModels
 
 /// How a linear student comes from a softmax teacher: inheritance, distillation, training.
-@Suite struct LinearizationTests {
+@Suite(.ownRandomNumbers) struct LinearizationTests {
     private func tensors(_ model: DiT) -> [String: Tensor] { Dictionary(uniqueKeysWithValues: model.stateTensors()) }
 
     @Test(arguments: InheritanceExclusion.allCases) func whatIsInheritedIsTheTeachers(excluding: InheritanceExclusion) throws {

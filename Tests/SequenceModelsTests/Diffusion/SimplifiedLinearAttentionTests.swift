@@ -1,10 +1,11 @@
 import NN
+import TestSupport
 import Testing
 import Torch
 
 @testable import SequenceModels
 
-@Suite struct SimplifiedLinearAttentionTests {
+@Suite(.ownRandomNumbers) struct SimplifiedLinearAttentionTests {
     private func normal(_ shape: [Int], seed: UInt64 = 1) -> Tensor {
         .normal(shape, dtype: .float64, device: .cpu, generator: RandomGenerator(seed: seed, device: .cpu))
     }

@@ -8,7 +8,7 @@ import Training
 
 @testable import SequenceModels
 
-@Suite struct ForecastProtocolTests {
+@Suite(.ownRandomNumbers) struct ForecastProtocolTests {
     @Test func theStationsHaveTheirBorders() throws {
         let series: TimeSeries = Waves.series(length: 14_500, variables: 1)
         let data: ForecastProtocol = try ForecastProtocol(series, split: .ett)

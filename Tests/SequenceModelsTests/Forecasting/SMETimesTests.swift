@@ -8,7 +8,7 @@ import Training
 
 @testable import SequenceModels
 
-@Suite struct SMETimesTests {
+@Suite(.ownRandomNumbers) struct SMETimesTests {
     private let data: ForecastProtocol
     private let backbone: LanguageModel
 

@@ -1,11 +1,12 @@
 import NN
+import TestSupport
 import Testing
 import Torch
 import Training
 
 @testable import SequenceModels
 
-@Suite struct SMambaTests {
+@Suite(.ownRandomNumbers) struct SMambaTests {
     private func model(_ mixing: VariableMixing = .mamba, dtype: DType = .float32) throws -> SMamba {
         let configuration: SMambaConfiguration = try SMambaConfiguration(
             lookback: 24, horizon: 6, mixing: mixing, dimensions: 16, heads: 2, dropout: 0)

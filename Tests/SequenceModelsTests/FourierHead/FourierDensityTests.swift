@@ -1,10 +1,11 @@
 import Foundation
+import TestSupport
 import Testing
 import Torch
 
 @testable import SequenceModels
 
-@Suite struct FourierDensityTests {
+@Suite(.ownRandomNumbers) struct FourierDensityTests {
     /// Amplitudes `[3, frequencies + 1]`, complex128, from real and imaginary parts.
     private func amplitudes(_ frequencies: Int, seed: UInt64 = 1) -> Tensor {
         Tensor.normal(

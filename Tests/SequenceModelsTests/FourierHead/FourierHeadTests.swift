@@ -1,11 +1,12 @@
 import Foundation
 import NN
+import TestSupport
 import Testing
 import Torch
 
 @testable import SequenceModels
 
-@Suite struct FourierHeadTests {
+@Suite(.ownRandomNumbers) struct FourierHeadTests {
     private func hidden(_ shape: [Int], seed: UInt64 = 2) -> Tensor {
         .normal(shape, device: .cpu, generator: RandomGenerator(seed: seed, device: .cpu))
     }

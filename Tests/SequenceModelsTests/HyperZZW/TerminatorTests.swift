@@ -1,11 +1,12 @@
 import Foundation
 import NN
+import TestSupport
 import Testing
 import Torch
 
 @testable import SequenceModels
 
-@Suite struct TerminatorTests {
+@Suite(.ownRandomNumbers) struct TerminatorTests {
     private func normal(_ shape: [Int], seed: UInt64 = 1) -> Tensor {
         .normal(shape, dtype: .float64, device: .cpu, generator: RandomGenerator(seed: seed, device: .cpu))
     }

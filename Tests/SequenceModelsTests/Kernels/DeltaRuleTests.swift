@@ -1,10 +1,11 @@
+import TestSupport
 import Testing
 import Torch
 
 @testable import SequenceModels
 
 /// The delta rule as an associative memory: what the paper says that a write and a read do.
-@Suite struct DeltaRuleTests {
+@Suite(.ownRandomNumbers) struct DeltaRuleTests {
     private static let (keys, values): (Int, Int) = (8, 5)
 
     /// One head, orthonormal keys that are the unit vectors, random values.

@@ -1,9 +1,10 @@
+import TestSupport
 import Testing
 import Torch
 
 @testable import SequenceModels
 
-@Suite struct ElementwiseRecurrenceTests {
+@Suite(.ownRandomNumbers) struct ElementwiseRecurrenceTests {
     private func normal(_ shape: [Int], seed: UInt64) -> Tensor {
         .normal(shape, dtype: .float64, device: .cpu, generator: RandomGenerator(seed: seed, device: .cpu))
     }

@@ -1,3 +1,4 @@
+import TestSupport
 import Testing
 import Torch
 
@@ -5,7 +6,7 @@ import Torch
 
 /// The fused kernels against the recurrences that they compute, on every instruction set that the machine has.
 /// Serialized, since the instruction set is the process's.
-@Suite(.serialized) struct FusedKernelTests {
+@Suite(.ownRandomNumbers, .serialized) struct FusedKernelTests {
     private static let kernels: [KernelUnderTest] = [
         .deltaRule, .gatedLinearAttention, .simpleGatedLinearAttention, .retention, .linearAttention,
     ]

@@ -1,10 +1,11 @@
+import TestSupport
 import Testing
 import Torch
 
 @testable import SequenceModels
 
 /// The fused selective scan against its definition, step by step.
-@Suite struct FusedSelectiveScanTests {
+@Suite(.ownRandomNumbers) struct FusedSelectiveScanTests {
     private struct Sizes: Sendable, CustomTestStringConvertible {
         let length: Int
         let channels: Int

@@ -1,10 +1,11 @@
+import TestSupport
 import Testing
 import Torch
 
 @testable import SequenceModels
 
 /// What the gated delta rule has in common with its special cases, and what it does with extreme gates.
-@Suite struct GatedDeltaRuleTests {
+@Suite(.ownRandomNumbers) struct GatedDeltaRuleTests {
     private static let sizes: KernelSizes = KernelSizes(length: 21, withState: true)
 
     private func inputs() -> (q: Tensor, k: Tensor, v: Tensor, gate: Tensor, beta: Tensor, state: Tensor) {

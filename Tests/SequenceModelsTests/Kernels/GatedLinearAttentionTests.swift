@@ -1,10 +1,11 @@
+import TestSupport
 import Testing
 import Torch
 
 @testable import SequenceModels
 
 /// Stability of the chunked forms, and how the gated operators contain one another.
-@Suite struct GatedLinearAttentionTests {
+@Suite(.ownRandomNumbers) struct GatedLinearAttentionTests {
     private func inputs(length: Int = 130, dtype: DType = .float64) -> (q: Tensor, k: Tensor, v: Tensor) {
         let found: [Tensor] = KernelUnderTest.linearAttention.inputs(KernelSizes(batch: 2, length: length, heads: 2), dtype: dtype)
         return (found[0], found[1], found[2])

@@ -1,11 +1,12 @@
 import NN
+import TestSupport
 import Testing
 import Torch
 
 @testable import SequenceModels
 
 /// Gated slot attention: its two passes are the recurrence, and what it holds are keys and values.
-@Suite struct GatedSlotAttentionTests {
+@Suite(.ownRandomNumbers) struct GatedSlotAttentionTests {
     /// q, k, v, log-gates, then the memory's keys and values where asked for.
     private func inputs(
         length: Int, slots: Int = 5, key: Int = 4, value: Int = 6, batch: Int = 2, withMemory: Bool = false, dtype: DType = .float64

@@ -1,10 +1,11 @@
+import TestSupport
 import Testing
 import Torch
 
 @testable import SequenceModels
 
 /// What holds for every operator: its forms agree, its hand-written backward is the recurrence's, padding and masks leave no trace.
-@Suite struct KernelAgreementTests {
+@Suite(.ownRandomNumbers) struct KernelAgreementTests {
     static let modes: [MixerMode] = [.chunkwise(1), .chunkwise(5), .chunkwise(16), .chunkwise(32), .chunkwise(64), .parallel]
 
     @Test(arguments: KernelUnderTest.all, [1, 5, 37, 64, 70])

@@ -1,12 +1,13 @@
 import NN
 import Optim
+import TestSupport
 import Testing
 import Torch
 
 @testable import SequenceModels
 
 /// The selective scan in its forms, and what its equation implies.
-@Suite struct SelectiveScanTests {
+@Suite(.ownRandomNumbers) struct SelectiveScanTests {
     /// u, delta, A, B, C, D, z, bias and the initial state.
     private func inputs(
         length: Int = 37, batch: Int = 2, channels: Int = 5, order: Int = 3, dtype: DType = .float64, scale: Double = 1

@@ -1,10 +1,11 @@
 import NN
+import TestSupport
 import Testing
 import Torch
 
 @testable import SequenceModels
 
-@Suite struct AdditiveRecurrenceTests {
+@Suite(.ownRandomNumbers) struct AdditiveRecurrenceTests {
     private struct Inputs {
         var q: Tensor
         var logits: Tensor

@@ -1,10 +1,11 @@
 import NN
+import TestSupport
 import Testing
 import Torch
 
 @testable import SequenceModels
 
-@Suite struct LightNetClassifierTests {
+@Suite(.ownRandomNumbers) struct LightNetClassifierTests {
     private func model(_ mixing: PatchMixing, positions: Bool = true) throws -> LightNetClassifier {
         let model: LightNetClassifier = LightNetClassifier(
             try LightNetClassifierConfiguration(

@@ -1,10 +1,11 @@
 import NN
+import TestSupport
 import Testing
 import Torch
 
 @testable import SequenceModels
 
-@Suite struct LightNetTests {
+@Suite(.ownRandomNumbers) struct LightNetTests {
     private func double<Layer: Module>(_ layer: Layer) -> Layer {
         layer.to(dtype: .float64, device: .cpu)
         return layer

@@ -1,10 +1,11 @@
+import TestSupport
 import Testing
 import Torch
 
 @testable import SequenceModels
 
 /// Recurrence, Krylov kernel and FFT convolution are one map.
-@Suite struct DiscreteStateSpaceTests {
+@Suite(.ownRandomNumbers) struct DiscreteStateSpaceTests {
     private static let (batch, features, channels, order, length): (Int, Int, Int, Int, Int) = (2, 3, 2, 16, 50)
 
     private func normal(_ shape: [Int], seed: UInt64) -> Tensor {

@@ -1,10 +1,11 @@
+import TestSupport
 import Testing
 import Torch
 
 @testable import SequenceModels
 
 /// HiPPO matrices, their discretisations, and what their states remember.
-@Suite struct HiPPOTests {
+@Suite(.ownRandomNumbers) struct HiPPOTests {
     @Test(arguments: [HiPPO.legs, .legt])
     func constantInputSettlesAtTheFirstBasisFunction(_ measure: HiPPO) {
         let (A, B): (Tensor, Tensor) = measure.matrices(order: 24, device: .cpu)

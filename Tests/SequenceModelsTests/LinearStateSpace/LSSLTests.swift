@@ -1,13 +1,14 @@
 import Foundation
 import NN
 import Optim
+import TestSupport
 import Testing
 import Torch
 
 @testable import SequenceModels
 
 /// The layer: its forms agree, it continues, forks and masks as a sequence mixer has to, and trains.
-@Suite struct LSSLTests {
+@Suite(.ownRandomNumbers) struct LSSLTests {
     private static let (batch, length, features): (Int, Int, Int) = (2, 37, 4)
 
     private func layer(

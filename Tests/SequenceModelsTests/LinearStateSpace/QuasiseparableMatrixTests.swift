@@ -1,10 +1,11 @@
+import TestSupport
 import Testing
 import Torch
 
 @testable import SequenceModels
 
 /// The structured form of HiPPO matrices: exact, linear-time and differentiable.
-@Suite struct QuasiseparableMatrixTests {
+@Suite(.ownRandomNumbers) struct QuasiseparableMatrixTests {
     private func normal(_ shape: [Int], seed: UInt64) -> Tensor {
         .normal(shape, dtype: .float64, device: .cpu, generator: RandomGenerator(seed: seed, device: .cpu))
     }

@@ -1,11 +1,12 @@
 import NN
+import TestSupport
 import Testing
 import Torch
 
 @testable import SequenceModels
 
 /// Liger attention and its baselines as mixers, and what the method is made of.
-@Suite struct LigerTests {
+@Suite(.ownRandomNumbers) struct LigerTests {
     private static func layer(_ gate: LigerGate, window: Int = 5, mix: Double = 0.5, keyValueHeads: Int = 2) -> LigerAttention {
         guard let configuration = try? LigerConfiguration(gate: gate, window: window, mix: mix) else { preconditionFailure("settings") }
         return LigerAttention(dimensions: 16, heads: 4, keyValueHeads: keyValueHeads, configuration)

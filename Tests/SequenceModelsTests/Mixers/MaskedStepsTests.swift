@@ -1,11 +1,12 @@
 import NN
+import TestSupport
 import Testing
 import Torch
 
 @testable import SequenceModels
 
 /// Masks with holes: what is passed over may stand anywhere.
-@Suite struct MaskedStepsTests {
+@Suite(.ownRandomNumbers) struct MaskedStepsTests {
     /// Mixers that can be continued and in which a step's place does not matter, of one size of state.
     private static let mixers: [SequenceMixerConformance] = MixerTests.mixers.filter { conformance in
         let mixer: any SequenceMixer = conformance.makeMixer()

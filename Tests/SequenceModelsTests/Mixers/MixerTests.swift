@@ -1,10 +1,11 @@
 import NN
+import TestSupport
 import Testing
 import Torch
 
 @testable import SequenceModels
 
-@Suite struct MixerTests {
+@Suite(.ownRandomNumbers) struct MixerTests {
     /// Every mixer of this group, in the variants that take another path.
     static let mixers: [SequenceMixerConformance] = [
         .init("delta net", dimensions: 12) { DeltaNet(.init(dimensions: 12, heads: 2)) },

@@ -1,11 +1,12 @@
 import NN
+import TestSupport
 import Testing
 import Torch
 
 @testable import SequenceModels
 
 /// The router, its balance, and the way of tokens to their memories and back.
-@Suite struct MemoryRoutingTests {
+@Suite(.ownRandomNumbers) struct MemoryRoutingTests {
     private func normal(_ shape: [Int], seed: UInt64) -> Tensor {
         .normal(shape, dtype: .float64, device: .cpu, generator: RandomGenerator(seed: seed, device: .cpu))
     }

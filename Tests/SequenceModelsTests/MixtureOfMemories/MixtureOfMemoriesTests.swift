@@ -1,5 +1,6 @@
 import Foundation
 import NN
+import TestSupport
 import Testing
 import Torch
 import Training
@@ -7,7 +8,7 @@ import Training
 @testable import SequenceModels
 
 /// A mixture of memories against its definition.
-@Suite struct MixtureOfMemoriesTests {
+@Suite(.ownRandomNumbers) struct MixtureOfMemoriesTests {
     private func normal(_ shape: [Int], seed: UInt64) -> Tensor {
         .normal(shape, dtype: .float64, device: .cpu, generator: RandomGenerator(seed: seed, device: .cpu))
     }

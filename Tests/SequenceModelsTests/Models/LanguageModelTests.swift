@@ -5,7 +5,7 @@ import Testing
 import Torch
 import Training
 
-struct LanguageModelTests {
+@Suite(.ownRandomNumbers) struct LanguageModelTests {
     private func model(_ kind: MixerKind, hybrid: HybridPattern? = nil) throws -> LanguageModel {
         let model: LanguageModel = try LanguageModel(
             LanguageModelConfiguration(

@@ -1,9 +1,10 @@
 import SequenceModels
+import TestSupport
 import Testing
 import Torch
 
 /// Texts that are stepped side by side in one batch get what each gets alone.
-struct StateRowsTests {
+@Suite(.ownRandomNumbers) struct StateRowsTests {
     private static let variants: [MixerConfiguration] =
         // All but the one that is not causal, which no language model takes.
         MixerKind.allCases.filter { $0 != .simplifiedLinear }.map { MixerConfiguration($0, heads: 2, order: 8) } + [

@@ -1,11 +1,12 @@
 import NN
+import TestSupport
 import Testing
 import Torch
 
 @testable import SequenceModels
 
 /// The identities that the TransNormer paper builds on.
-@Suite struct TransNormerMixerTests {
+@Suite(.ownRandomNumbers) struct TransNormerMixerTests {
     private func double<Layer: Module>(_ layer: Layer) -> Layer {
         layer.to(dtype: .float64, device: .cpu)
         return layer

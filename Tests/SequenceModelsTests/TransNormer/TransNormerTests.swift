@@ -1,10 +1,11 @@
 import NN
+import TestSupport
 import Testing
 import Torch
 
 @testable import SequenceModels
 
-@Suite struct TransNormerTests {
+@Suite(.ownRandomNumbers) struct TransNormerTests {
     private func model(
         variant: TransNormerVariant = .t1, mixer: MixerConfiguration? = nil, blockLayers: Int? = nil, activation: Activation = .silu,
         tiedHead: Bool = true

@@ -8,7 +8,7 @@ import Training
 @testable import SequenceModels
 
 /// Sentence embeddings: what a window is, what padding is, and the folders that are read or refused.
-@Suite struct BertSentenceEncoderTests {
+@Suite(.ownRandomNumbers) struct BertSentenceEncoderTests {
     private static let vocabulary: [String] = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "a", "b", "c", "##a", "##b", "##c", "d"]
 
     private static func withFolder<Result>(

@@ -9,7 +9,7 @@ import Training
 @testable import SequenceModels
 
 /// What linearisation keeps of a model, and its training.
-@Suite struct LinearizeTests {
+@Suite(.ownRandomNumbers) struct LinearizeTests {
     private let tokens: Tensor = Tensor((0..<48).map { ($0 * $0 + 3 * $0) % 20 }, [2, 24])
 
     @Test(arguments: [LigerGate.gla, .hgrn2, .gsa(slots: 3), .scalar, .none])

@@ -1,10 +1,11 @@
 import NN
+import TestSupport
 import Testing
 import Torch
 
 @testable import SequenceModels
 
-@Suite struct PlainTransformerTests {
+@Suite(.ownRandomNumbers) struct PlainTransformerTests {
     @Test(arguments: [false, true]) func stepsAgreeWithTheWholeText(rotary: Bool) throws {
         let configuration: PlainTransformerConfiguration = try PlainTransformerConfiguration(
             vocabularySize: 13, dimensions: 16, layers: 2, heads: 2, maximumContext: 12, rotary: rotary)

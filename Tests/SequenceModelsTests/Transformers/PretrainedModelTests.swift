@@ -8,7 +8,7 @@ import Training
 @testable import SequenceModels
 
 /// Folders in Hugging Face's format: written, read again, and refused.
-@Suite struct PretrainedModelTests {
+@Suite(.ownRandomNumbers) struct PretrainedModelTests {
     private let tokenizer: CharacterTokenizer = CharacterTokenizer(corpus: "abcdefghijklmnopqrst")
     private let tokens: Tensor = Tensor((0..<24).map { ($0 * $0 + 3 * $0) % 20 }, [2, 12])
 

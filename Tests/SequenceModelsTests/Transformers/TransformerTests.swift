@@ -8,7 +8,7 @@ import Training
 @testable import SequenceModels
 
 /// Llama and GPT-2 as language models: generation, padding, and where they come from.
-@Suite struct TransformerTests {
+@Suite(.ownRandomNumbers) struct TransformerTests {
     static func llama(tied: Bool = false, bias: Bool = true, scaling: RotaryScaling? = nil) throws -> LlamaModel {
         var configuration: LlamaConfiguration = try LlamaConfiguration(
             vocabularySize: 20, dimensions: 16, hiddenDimensions: 24, layers: 2, heads: 4, keyValueHeads: 2, headDimensions: 6)

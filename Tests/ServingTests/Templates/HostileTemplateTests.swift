@@ -5,7 +5,7 @@ import Testing
 @testable import Serving
 
 /// Templates that want to do harm end with an error, soon.
-@Suite(.timeLimit(.minutes(1))) struct HostileTemplateTests {
+@Suite(.ownRandomNumbers, .timeLimit(.minutes(1))) struct HostileTemplateTests {
     private func complaint(_ source: String, limits: TemplateLimits = TemplateLimits()) -> String {
         do {
             _ = try JinjaTemplate(source, limits: limits).render(["l": .list([.integer(1)])])

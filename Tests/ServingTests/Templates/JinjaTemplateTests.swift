@@ -5,7 +5,7 @@ import Testing
 @testable import Serving
 
 /// Templates in Jinja, beside Python's own interpreter of it.
-@Suite(.timeLimit(.minutes(1))) struct JinjaTemplateTests {
+@Suite(.ownRandomNumbers, .timeLimit(.minutes(1))) struct JinjaTemplateTests {
     /// A JSON document as a value.
     private static func value(_ json: String) throws -> TemplateDictionary {
         guard case .dictionary(let entries) = value(try JSONSerialization.jsonObject(with: Data(json.utf8))) else { return [:] }

@@ -4,7 +4,7 @@ import Testing
 
 @testable import Training
 
-@Suite struct CSVTests {
+@Suite(.ownRandomNumbers) struct CSVTests {
     private func table(_ text: String, _ format: CSVFormat = .csv, kinds: [String: CSVColumn.Kind] = [:]) throws -> CSVTable {
         try CSVTable(Array(text.utf8), path: "t.csv", format: format, kinds: kinds)
     }

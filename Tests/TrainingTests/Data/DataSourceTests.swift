@@ -1,10 +1,11 @@
 import Foundation
+import TestSupport
 import Testing
 import Torch
 
 @testable import Training
 
-@Suite struct DataSourceTests {
+@Suite(.ownRandomNumbers) struct DataSourceTests {
     let scratch = Scratch()
 
     @Test func theCatalogueIsConsistent() {

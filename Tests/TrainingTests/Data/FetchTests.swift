@@ -7,7 +7,7 @@ import Torch
 @testable import Training
 
 /// Downloads from a server on this machine; no test reaches for the network.
-@Suite(.enabled(if: PythonPeer.has(), "no Python: set LINNET_PYTHON"), .serialized)
+@Suite(.ownRandomNumbers, .enabled(if: PythonPeer.has(), "no Python: set LINNET_PYTHON"), .serialized)
 struct FetchTests {
     let scratch = Scratch()
 

@@ -1,10 +1,11 @@
 import Foundation
+import TestSupport
 import Testing
 import Torch
 
 @testable import Training
 
-@Suite struct ImageTests {
+@Suite(.ownRandomNumbers) struct ImageTests {
     let scratch = Scratch()
 
     @Test func readsAnIDXArrayAndRefusesBadOnes() throws {

@@ -4,7 +4,7 @@ import Testing
 
 @testable import Training
 
-@Suite struct SeriesCalendarTests {
+@Suite(.ownRandomNumbers) struct SeriesCalendarTests {
     @Test func datesGoBackAndForth() throws {
         // Leap days, ends of centuries and of eras; Foundation's Gregorian calendar is the reference.
         var calendar: Calendar = Calendar(identifier: .gregorian)

@@ -5,7 +5,7 @@ import Testing
 
 @testable import Training
 
-@Suite struct ShuffleTests {
+@Suite(.ownRandomNumbers) struct ShuffleTests {
     @Test func theGeneratorIsSplitMix64() {
         var generator = SplitMix64(seed: 1_234_567)
         let expected: [UInt64] = [6_457_827_717_110_365_317, 3_203_168_211_198_807_973, 9_817_491_932_198_370_423]
@@ -86,7 +86,7 @@ import Testing
     }
 }
 
-@Suite struct PrefetcherTests {
+@Suite(.ownRandomNumbers) struct PrefetcherTests {
     private struct Broken: Error {}
 
     @Test func keepsTheOrderAndReportsThePositionOfTheConsumedBatch() throws {

@@ -4,7 +4,7 @@ import Testing
 
 @testable import Training
 
-@Suite struct TimeSeriesTests {
+@Suite(.ownRandomNumbers) struct TimeSeriesTests {
     /// Two variables that count up: value 10·step + variable.
     private func counting(_ length: Int) -> TimeSeries {
         TimeSeries(names: ["a", "b"], values: (0..<length).flatMap { [Float(10 * $0), Float(10 * $0 + 1)] })

@@ -5,7 +5,7 @@ import Torch
 
 @testable import Training
 
-@Suite struct WaveformTests {
+@Suite(.ownRandomNumbers) struct WaveformTests {
     private func little<Value: FixedWidthInteger>(_ value: Value) -> [UInt8] { withUnsafeBytes(of: value.littleEndian) { Array($0) } }
 
     private func chunk(_ name: String, _ content: [UInt8]) -> [UInt8] {

@@ -91,7 +91,7 @@ private struct Problem {
 
 private func distance(_ left: [Float], _ right: [Float]) -> Float { zip(left, right).map { abs($0 - $1) }.max() ?? .infinity }
 
-@Suite("Data parallel training")
+@Suite("Data parallel training", .ownRandomNumbers)
 struct DataParallelTests {
     @Test("after 50 steps it equals one process to 1e-5, on every rank alike", arguments: [2, 3, 4], [1, 2])
     func equalsOneProcess(worldSize: Int, accumulation: Int) throws {

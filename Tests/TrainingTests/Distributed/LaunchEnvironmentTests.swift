@@ -1,8 +1,9 @@
+import TestSupport
 import Testing
 
 @testable import Training
 
-@Suite("The launchers' variables")
+@Suite("The launchers' variables", .ownRandomNumbers)
 struct LaunchEnvironmentTests {
     @Test("none of them is a group of one")
     func nothing() throws {

@@ -1,12 +1,13 @@
 import NN
 import Optim
+import TestSupport
 import Testing
 import Torch
 
 @testable import Training
 
 /// Rules that look at whole layers, on several ranks: each rank updates the layers that it owns from the mean gradient and sends them to the others.
-@Suite("Layer-wise and low-rank rules on several ranks")
+@Suite("Layer-wise and low-rank rules on several ranks", .ownRandomNumbers)
 struct LayerRulesOnRanksTests {
     static let rows: Int = 24
     static let steps: Int = 8

@@ -1,9 +1,10 @@
 import Foundation
+import TestSupport
 import Testing
 import Torch
 import Training
 
-@Suite("Process groups")
+@Suite("Process groups", .ownRandomNumbers)
 struct ProcessGroupTests {
     /// A tensor of a rank's own: `[rank, rank + 1, ...]`.
     private static func numbers(_ rank: Int, _ count: Int = 6) -> Tensor {

@@ -4,7 +4,7 @@ import Testing
 
 @testable import Training
 
-@Suite("Starting several processes")
+@Suite("Starting several processes", .ownRandomNumbers)
 struct ProcessLauncherTests {
     private func plan(_ script: String, _ processes: Int = 3) -> ProcessLauncher.Plan {
         var plan: ProcessLauncher.Plan = ProcessLauncher.Plan(command: ["/bin/sh", "-c", script], processes: processes)

@@ -4,7 +4,7 @@ import Testing
 
 @testable import Training
 
-@Suite struct DigestAndArchiveTests {
+@Suite(.ownRandomNumbers) struct DigestAndArchiveTests {
     let scratch = Scratch()
 
     @Test func sha256OfTheStandardsExamples() {

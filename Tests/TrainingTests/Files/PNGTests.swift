@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 import Training
 
-@Suite struct PNGTests {
+@Suite(.ownRandomNumbers) struct PNGTests {
     /// Reads the file by its standard: check sums, header, rows without a filter.
     private static let reader: String = """
         import struct, sys, zlib

@@ -44,7 +44,7 @@ private struct Regression {
     }
 }
 
-struct TrainerTests {
+@Suite(.ownRandomNumbers) struct TrainerTests {
     @Test(arguments: [1, 4, 9, 17]) func aResumedRunEndsBitForBitAsAnUnbrokenOne(stop: Int) throws {
         let unbroken: [[Float]] = try Regression().run(folder: nil).parameters
         try TestPaths.withTemporaryFolder { folder in
@@ -108,7 +108,7 @@ struct TrainerTests {
     }
 }
 
-struct CheckpointStoreTests {
+@Suite(.ownRandomNumbers) struct CheckpointStoreTests {
     private func checkpoint(step: Int) -> Checkpoint {
         var state: TrainingState = TrainingState()
         state.step = step

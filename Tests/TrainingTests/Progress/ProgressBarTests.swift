@@ -1,9 +1,10 @@
 import Foundation
+import TestSupport
 import Testing
 
 @testable import Training
 
-@Suite struct ProgressBarTests {
+@Suite(.ownRandomNumbers) struct ProgressBarTests {
     /// A terminal whose clock and width the test sets, and which keeps what was written.
     private final class Screen {
         var time = 100.0

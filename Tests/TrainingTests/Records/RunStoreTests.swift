@@ -1,11 +1,12 @@
 import Foundation
 import GRDB
+import TestSupport
 import Testing
 import Torch
 
 @testable import Training
 
-@Suite struct RunStoreTests {
+@Suite(.ownRandomNumbers) struct RunStoreTests {
     let scratch = Scratch()
 
     private func store() throws -> RunStore { try RunStore(scratch.file("deep/runs.sqlite")) }

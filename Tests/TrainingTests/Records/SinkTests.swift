@@ -6,7 +6,7 @@ import Torch
 
 @testable import Training
 
-@Suite struct SinkTests {
+@Suite(.ownRandomNumbers) struct SinkTests {
     let scratch = Scratch()
 
     @Test func jsonLinesAreWrittenAndAnUnfinishedOneIsRemoved() throws {

@@ -4,7 +4,7 @@ import Testing
 
 @testable import Training
 
-@Suite struct BPETrainingTests {
+@Suite(.ownRandomNumbers) struct BPETrainingTests {
     @Test(
         .enabled(if: TextTestFiles.hasShakespeare && PythonTokenizers.isAvailable, "\(PythonTokenizers.missing), or no tinyshakespeare"),
         arguments: [(512, 0, 10_000), (1000, 2, 500)])

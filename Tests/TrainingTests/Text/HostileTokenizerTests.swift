@@ -6,7 +6,7 @@ import Torch
 @testable import Training
 
 /// Whatever a tokenizer file holds, it is read or refused; nothing traps.
-@Suite struct HostileTokenizerTests {
+@Suite(.ownRandomNumbers) struct HostileTokenizerTests {
     private static let text = "The  quick é e\u{301} 😀 12345 don't\n\n <s>[MASK]▁"
 
     /// Reads a file and, where it is taken, uses it.

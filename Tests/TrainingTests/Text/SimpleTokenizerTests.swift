@@ -4,7 +4,7 @@ import Testing
 
 @testable import Training
 
-@Suite struct SimpleTokenizerTests {
+@Suite(.ownRandomNumbers) struct SimpleTokenizerTests {
     @Test func bytesAreIds() throws {
         let tokenizer = ByteTokenizer()
         #expect(tokenizer.vocabularySize == 256)

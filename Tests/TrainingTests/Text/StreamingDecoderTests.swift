@@ -4,7 +4,7 @@ import Testing
 
 @testable import Training
 
-@Suite struct StreamingDecoderTests {
+@Suite(.ownRandomNumbers) struct StreamingDecoderTests {
     /// Random ids, so that characters break off and bytes do not fit, in tokenizers whose decoders work in different ways.
     @Test(.enabled(if: TextTestFiles.hasFixtures, "no tokenizer fixtures: set LINNET_FIXTURES"), arguments: TextTestFiles.fixtures)
     func piecesJoinedAreTheWhole(folder: URL) throws { try expectPiecesJoin(try loadTokenizer(from: folder)) }

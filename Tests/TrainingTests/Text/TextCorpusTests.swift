@@ -5,7 +5,7 @@ import Torch
 
 @testable import Training
 
-@Suite struct TextCorpusTests {
+@Suite(.ownRandomNumbers) struct TextCorpusTests {
     private func write(_ bytes: [UInt8], _ name: String = "text.txt", in folder: URL) throws -> URL {
         let file = folder.appendingPathComponent(name)
         try Data(bytes).write(to: file)
