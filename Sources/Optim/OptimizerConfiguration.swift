@@ -40,6 +40,9 @@ public enum OptimizerConfiguration: Codable, Sendable, Equatable {
         }
     }
 
+    /// The names that recipes know, in the order of the cases.
+    public static var names: [String] { CodingKeys.allCases.map(\.rawValue) }
+
     enum CodingKeys: String, CodingKey, CaseIterable {
         case sgd, adam, adamw, adafactor, lion, rmsprop, adagrad, kar, galore, dctAdamW, trion, lamb, lars
     }

@@ -7,14 +7,15 @@ import Training
 /// Everything that defines the training of a ``MemoryFormer`` on a text.
 public struct MemoryFormerTraining: Codable, Sendable {
     public var model: MemoryFormerConfiguration
-    public var optimizer: AdamWConfiguration
+    public var optimizer: OptimizerConfiguration
     public var trainer: TrainerConfiguration
     /// Tokens that the model sees at once.
     public var context: Int
     /// Sequences in a batch.
     public var rows: Int
 
-    public init(model: MemoryFormerConfiguration, optimizer: AdamWConfiguration, trainer: TrainerConfiguration, context: Int, rows: Int) {
+    public init(model: MemoryFormerConfiguration, optimizer: OptimizerConfiguration, trainer: TrainerConfiguration, context: Int, rows: Int)
+    {
         self.model = model
         self.optimizer = optimizer
         self.trainer = trainer

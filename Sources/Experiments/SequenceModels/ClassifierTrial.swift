@@ -23,8 +23,8 @@ struct ClassifierTrial {
             Settings(steps: max(1, count * (data.count / rows)), rows: rows, learningRate: learningRate)
         }
 
-        func optimizer() throws -> AdamWConfiguration {
-            try AdamWConfiguration(learningRate: learningRate, beta1: 0.9, beta2: 0.95, weightDecay: 0.01)
+        func optimizer() throws -> OptimizerConfiguration {
+            .adamw(try AdamWConfiguration(learningRate: learningRate, beta1: 0.9, beta2: 0.95, weightDecay: 0.01))
         }
 
         func trainer(seed: UInt64) throws -> TrainerConfiguration {

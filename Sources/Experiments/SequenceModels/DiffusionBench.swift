@@ -53,7 +53,7 @@ struct DiffusionBench {
         try context.checkCancellation()
         context.progress("\(name), seed \(seed): \(steps) steps")
         let training: DiffusionTraining = DiffusionTraining(
-            model: shape, optimizer: try AdamWConfiguration(learningRate: 3e-4, weightDecay: 0),
+            model: shape, optimizer: .adamw(try AdamWConfiguration(learningRate: 3e-4, weightDecay: 0)),
             trainer: try TrainerConfiguration(steps: steps, averageDecay: 0.995, checkpointMinutes: nil, seed: seed), rows: setting.rows,
             inheritance: inheritance, distillation: distillation)
         let (model, result) = try training.run(train: data.train, held: nil, teacher: teacher)

@@ -219,7 +219,8 @@ public actor ReproductionQueue {
     private var environment: [String: String] {
         let own: [String: String] = ProcessInfo.processInfo.environment
         let share: String = String(max(1, ProcessInfo.processInfo.activeProcessorCount / configuration.jobs))
-        let wanted: [String: String] = ["OMP_NUM_THREADS": share, "MKL_NUM_THREADS": share, "SWIFT_BACKTRACE": "enable=no"]
+        // MKL follows OpenMP's variable where it has none of its own; one of them set for it would win over the user's.
+        let wanted: [String: String] = ["OMP_NUM_THREADS": share, "SWIFT_BACKTRACE": "enable=no"]
         return wanted.filter { own[$0.key] == nil }
     }
 }

@@ -17,10 +17,6 @@ public struct ClassifierTraining: Codable, Sendable {
         self.rows = rows
     }
 
-    public init(optimizer: AdamWConfiguration, trainer: TrainerConfiguration, rows: Int) {
-        self.init(optimizer: .adamw(optimizer), trainer: trainer, rows: rows)
-    }
-
     /// - Parameters:
     ///   - network: what is trained.
     ///   - forward: logits `[B, classes]` of sequences `[B, T, D]`.

@@ -7,7 +7,7 @@ import Training
 /// Everything that defines the training of a ``DiT`` on images, beside the images and the teacher.
 public struct DiffusionTraining: Codable, Sendable {
     public var model: DiTConfiguration
-    public var optimizer: AdamWConfiguration
+    public var optimizer: OptimizerConfiguration
     public var trainer: TrainerConfiguration
     /// Images in a batch.
     public var rows: Int
@@ -17,7 +17,7 @@ public struct DiffusionTraining: Codable, Sendable {
     public var distillation: HybridDistillationLoss?
 
     public init(
-        model: DiTConfiguration, optimizer: AdamWConfiguration, trainer: TrainerConfiguration, rows: Int,
+        model: DiTConfiguration, optimizer: OptimizerConfiguration, trainer: TrainerConfiguration, rows: Int,
         inheritance: InheritanceExclusion? = nil, distillation: HybridDistillationLoss? = nil
     ) {
         self.model = model
@@ -45,7 +45,9 @@ public struct DiffusionTraining: Codable, Sendable {
         let diffusion: GaussianDiffusion = GaussianDiffusion(steps: model.diffusionSteps)
         let parameters: [(name: String, tensor: Tensor)] = student.namedParameters()
         let result: TrainingResult = try outlet.train(
-            student, with: try AdamW(parameters: parameters.map(\.tensor), names: parameters.map(\.name), configuration: optimizer),
+            student,
+            with: try optimizer.makeOptimizer(groups: [ParameterGroup(parameters: parameters.map(\.tensor), names: parameters.map(\.name))]
+            ),
             on: NoisedImages(train, rows: rows, seed: trainer.seed), trainer, description: try sortedJSON(),
             validation: held.map { held in { ["loss": held.noiseError(of: student)] } },
             loss: { loss($0, student: student, teacher: teacher, diffusion: diffusion) })

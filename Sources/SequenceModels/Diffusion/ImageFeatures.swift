@@ -56,7 +56,7 @@ public final class ImageFeatures: Module {
         let rows: Int = min(64, train.count)
         let steps: Int = max(1, epochs * (train.count / rows))
         let training: ClassifierTraining = ClassifierTraining(
-            optimizer: try AdamWConfiguration(learningRate: 2e-3),
+            optimizer: .adamw(try AdamWConfiguration(learningRate: 2e-3)),
             trainer: try TrainerConfiguration(
                 steps: steps, schedule: .warmUpCosine(warmUp: steps / 20, finalFraction: 0.1), checkpointMinutes: nil),
             rows: rows)

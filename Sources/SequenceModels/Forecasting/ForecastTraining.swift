@@ -6,12 +6,12 @@ import Training
 
 /// Trains any ``Forecaster`` on the windows of a series.
 public struct ForecastTraining: Codable, Sendable {
-    public var optimizer: AdamWConfiguration
+    public var optimizer: OptimizerConfiguration
     public var trainer: TrainerConfiguration
     /// Windows in a batch.
     public var rows: Int
 
-    public init(optimizer: AdamWConfiguration, trainer: TrainerConfiguration, rows: Int) {
+    public init(optimizer: OptimizerConfiguration, trainer: TrainerConfiguration, rows: Int) {
         self.optimizer = optimizer
         self.trainer = trainer
         self.rows = rows
@@ -33,7 +33,7 @@ public struct ForecastTraining: Codable, Sendable {
         forecaster.prepare(for: train.data)
         guard !forecaster.trainableParameters().isEmpty else { return TrainingResult() }
         return try outlet.train(
-            forecaster, with: try AdamW(groups: .stateSpace(forecaster), configuration: optimizer),
+            forecaster, with: try optimizer.makeOptimizer(groups: .stateSpace(forecaster)),
             on: ShuffledWindows(train, rows: rows, seed: trainer.seed), trainer,
             description: #"{"forecaster":\#(description),"training":\#(try sortedJSON())}"#,
             validation: validation.map { windows in

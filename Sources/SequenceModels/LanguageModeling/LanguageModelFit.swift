@@ -6,7 +6,7 @@ import Training
 
 /// How a language model is fitted to a text, whatever the model: what the training runs of a folder have in common.
 package struct LanguageModelFit {
-    var optimizer: AdamWConfiguration
+    var optimizer: OptimizerConfiguration
     var trainer: TrainerConfiguration
     /// Tokens that the model sees at once.
     var context: Int
@@ -15,7 +15,7 @@ package struct LanguageModelFit {
     /// Everything that defines the run, as JSON.
     var description: String
 
-    package init(optimizer: AdamWConfiguration, trainer: TrainerConfiguration, context: Int, rows: Int, description: String) {
+    package init(optimizer: OptimizerConfiguration, trainer: TrainerConfiguration, context: Int, rows: Int, description: String) {
         self.optimizer = optimizer
         self.trainer = trainer
         self.context = context

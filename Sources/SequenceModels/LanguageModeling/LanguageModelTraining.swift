@@ -7,14 +7,16 @@ import Training
 /// Everything that defines the training of a language model on a text.
 public struct LanguageModelTraining: Codable, Sendable {
     public var model: LanguageModelConfiguration
-    public var optimizer: AdamWConfiguration
+    public var optimizer: OptimizerConfiguration
     public var trainer: TrainerConfiguration
     /// Tokens that the model sees at once.
     public var context: Int
     /// Sequences in a batch.
     public var rows: Int
 
-    public init(model: LanguageModelConfiguration, optimizer: AdamWConfiguration, trainer: TrainerConfiguration, context: Int, rows: Int) {
+    public init(
+        model: LanguageModelConfiguration, optimizer: OptimizerConfiguration, trainer: TrainerConfiguration, context: Int, rows: Int
+    ) {
         self.model = model
         self.optimizer = optimizer
         self.trainer = trainer

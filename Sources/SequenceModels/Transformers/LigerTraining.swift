@@ -10,7 +10,7 @@ public struct LigerTraining: Codable, Sendable {
     public var liger: LigerConfiguration
     /// Adapters of the projections of queries, keys and values; nil trains every weight.
     public var lora: LoRAConfiguration?
-    public var optimizer: AdamWConfiguration
+    public var optimizer: OptimizerConfiguration
     public var trainer: TrainerConfiguration
     /// Tokens that the model sees at once.
     public var context: Int
@@ -20,7 +20,7 @@ public struct LigerTraining: Codable, Sendable {
     public var teacher: String
 
     public init(
-        liger: LigerConfiguration, lora: LoRAConfiguration?, optimizer: AdamWConfiguration, trainer: TrainerConfiguration, context: Int,
+        liger: LigerConfiguration, lora: LoRAConfiguration?, optimizer: OptimizerConfiguration, trainer: TrainerConfiguration, context: Int,
         rows: Int, teacher: String = ""
     ) {
         self.liger = liger

@@ -64,11 +64,13 @@ public struct TrainingOutlet {
         return try trainer.run(resume: resume)
     }
 
-    /// AdamW, with its state spread over the ranks where that is wanted.
+    /// An optimizer, with its state spread over the ranks where that is wanted.
     /// - Throws: `ConfigurationError` for settings out of their range.
-    public func optimizer(_ groups: [ParameterGroup], _ configuration: AdamWConfiguration) throws -> any Optimizer {
-        shardsState
-            ? try ZeroRedundancyOptimizer(groups: groups, configuration: configuration, group: group)
-            : try AdamW(groups: groups, configuration: configuration)
+    public func optimizer(_ groups: [ParameterGroup], _ configuration: OptimizerConfiguration) throws -> any Optimizer {
+        shardsState ? try sharded(groups, configuration.rule) : try configuration.makeOptimizer(groups: groups)
+    }
+
+    private func sharded<Rule: UpdateRule>(_ groups: [ParameterGroup], _ rule: Rule) throws -> any Optimizer {
+        try ZeroRedundancyOptimizer(groups: groups, configuration: rule, group: group)
     }
 }

@@ -142,8 +142,10 @@ struct DiffusionOptimizationOptions: ParsableArguments {
     var accumulation: Int = 1
     @Option(name: .customLong("learning-rate"), help: "Learning rate.")
     var learningRate: Double = 3e-4
-    @Option(name: .customLong("weight-decay"), help: "Decoupled weight decay of AdamW.")
-    var weightDecay: Double = 0
+    @Option(name: .customLong("optimizer"), help: OptimizerArgument.help)
+    var rule: OptimizerArgument = .adamw
+    @Option(name: .customLong("weight-decay"), help: "Weight decay (default: of adamw 0, else the optimizer's own).")
+    var weightDecay: Double?
     @Option(name: .customLong("clip-norm"), help: "Largest norm of the gradients.")
     var clipNorm: Double = 1
     @Option(name: .customLong("average-decay"), help: "Decay of the moving average of the weights; 0.9999 for long runs.")
@@ -155,7 +157,9 @@ struct DiffusionOptimizationOptions: ParsableArguments {
     @Option(help: "Threads of one operator; the default is one a core.")
     var threads: Int?
 
-    func optimizer() throws -> AdamWConfiguration { try AdamWConfiguration(learningRate: learningRate, weightDecay: weightDecay) }
+    func optimizer() throws -> OptimizerConfiguration {
+        try rule.configuration(learningRate: learningRate, weightDecay: weightDecay, adamW: ["weightDecay": 0])
+    }
 
     func trainer(_ run: RunOptions) throws -> TrainerConfiguration {
         if let threads { Threads.count = max(1, threads) }

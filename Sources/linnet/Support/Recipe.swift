@@ -2,10 +2,11 @@ import ArgumentParser
 import Foundation
 import Yams
 
-/// A YAML file that stands for flags: each key is a flag's name, a list repeats it, `true` sets a switch.
+/// A YAML file that stands for flags: each key is a flag's name, a list repeats it, `true` sets a switch, a mapping stays YAML.
 ///
 ///     mixer: gla
 ///     dimensions: 128
+///     optimizer: {galore: {rank: 32}}
 ///     text: [shakespeare.txt, more.txt]
 ///     resume: true
 enum Recipe {
@@ -49,6 +50,7 @@ enum Recipe {
     }
 
     private static func arguments(_ name: String, _ value: Node, _ path: String) throws -> [String] {
+        if value.mapping != nil { return ["--\(name)", try Yams.serialize(node: value)] }
         if let list = value.sequence { return try list.flatMap { try arguments(name, $0, path) } }
         if let scalar = value.scalar, scalar.style == .plain, let truth = value.bool { return truth ? ["--\(name)"] : [] }
         guard let text = value.string else { throw ValidationError("in the recipe \(path), \(name) has to be a value or a list") }

@@ -14,8 +14,10 @@ struct OptimizationOptions: ParsableArguments {
     var accumulation: Int = 1
     @Option(name: .customLong("learning-rate"), help: "Peak learning rate (default: 3e-3, of forecasters 5e-4, of smetimes 1e-3).")
     var learningRate: Double?
-    @Option(name: .customLong("weight-decay"), help: "Decoupled weight decay of AdamW.")
-    var weightDecay: Double = 0.01
+    @Option(name: .customLong("optimizer"), help: OptimizerArgument.help)
+    var rule: OptimizerArgument = .adamw
+    @Option(name: .customLong("weight-decay"), help: "Weight decay (default: of adamw 0.01, else the optimizer's own).")
+    var weightDecay: Double?
     @Option(help: "Schedule after the warm-up: cosine, linear or constant.")
     var schedule: ScheduleName = .cosine
     @Option(name: .customLong("warm-up"), help: "Share of the steps over which the learning rate rises.")
@@ -34,8 +36,9 @@ struct OptimizationOptions: ParsableArguments {
     enum ScheduleName: String, ExpressibleByArgument, CaseIterable { case cosine, linear, constant }
 
     /// - Parameter defaultRate: the peak learning rate where none is given.
-    func optimizer(defaultRate: Double = 3e-3) throws -> AdamWConfiguration {
-        try AdamWConfiguration(learningRate: learningRate ?? defaultRate, beta1: 0.9, beta2: 0.95, weightDecay: weightDecay)
+    func optimizer(defaultRate: Double = 3e-3) throws -> OptimizerConfiguration {
+        try rule.configuration(
+            learningRate: learningRate ?? defaultRate, weightDecay: weightDecay, adamW: ["beta1": 0.9, "beta2": 0.95, "weightDecay": 0.01])
     }
 
     func trainer(_ run: RunOptions) throws -> TrainerConfiguration {

@@ -16,7 +16,7 @@ import Training
         MemoryFormerTraining(
             model: try MemoryFormerConfiguration(
                 vocabularySize: vocabularySize, dimensions: 16, layers: 1, heads: 2, bits: 4, extraBits: 1),
-            optimizer: try AdamWConfiguration(learningRate: 3e-3, beta2: 0.95, weightDecay: 0.1),
+            optimizer: .adamw(try AdamWConfiguration(learningRate: 3e-3, beta2: 0.95, weightDecay: 0.1)),
             trainer: try TrainerConfiguration(steps: steps, checkpointEvery: 5), context: 16, rows: 4)
     }
 

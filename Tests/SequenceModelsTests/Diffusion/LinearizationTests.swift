@@ -103,7 +103,7 @@ import Training
         DiffusionTraining(
             model: try DiTConfiguration(
                 imageSize: 8, channels: 1, classes: 4, dimensions: 16, depth: 1, heads: 2, attention: attention, kernel: 3),
-            optimizer: try AdamWConfiguration(learningRate: 5e-3, weightDecay: 0),
+            optimizer: .adamw(try AdamWConfiguration(learningRate: 5e-3, weightDecay: 0)),
             trainer: try TrainerConfiguration(steps: steps, averageDecay: 0.9, checkpointEvery: 5, checkpointMinutes: nil, seed: 3),
             rows: 16, inheritance: inheritance, distillation: distillation)
     }

@@ -70,7 +70,8 @@ import Training
 
     private func training(steps: Int) throws -> ForecastTraining {
         ForecastTraining(
-            optimizer: try AdamWConfiguration(learningRate: 1e-2), trainer: try TrainerConfiguration(steps: steps, seed: 1), rows: 16)
+            optimizer: .adamw(try AdamWConfiguration(learningRate: 1e-2)), trainer: try TrainerConfiguration(steps: steps, seed: 1),
+            rows: 16)
     }
 
     @Test(arguments: [ForecasterKind.sMamba, .iTransformer, .dLinear, .linear])

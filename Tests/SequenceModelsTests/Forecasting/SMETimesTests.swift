@@ -190,7 +190,7 @@ import Training
         let model: SMETimes = try model(encoder: .mlp)
         let before: [Tensor] = backbone.parameters().map { $0.detached().cloned() }
         let training: ForecastTraining = ForecastTraining(
-            optimizer: try AdamWConfiguration(learningRate: 3e-3), trainer: try TrainerConfiguration(steps: 40, seed: 1), rows: 8)
+            optimizer: .adamw(try AdamWConfiguration(learningRate: 3e-3)), trainer: try TrainerConfiguration(steps: 40, seed: 1), rows: 8)
         let result: TrainingResult = try training.run(model, train: try windows(), outlet: TrainingOutlet(progress: .quiet))
         #expect(zip(backbone.parameters(), before).allSatisfy { $0.isEqual(to: $1) })
         let (first, last): (Double, Double) = (result.losses.prefix(5).reduce(0, +), result.losses.suffix(5).reduce(0, +))
@@ -219,7 +219,8 @@ import Training
             let before: [Tensor] = try #require(model.promptProjection).parameters().map { $0.detached().cloned() }
             let frozen: [Tensor] = bert.parameters().map { $0.detached().cloned() }
             let training: ForecastTraining = ForecastTraining(
-                optimizer: try AdamWConfiguration(learningRate: 3e-3), trainer: try TrainerConfiguration(steps: 5, seed: 1), rows: 8)
+                optimizer: .adamw(try AdamWConfiguration(learningRate: 3e-3)), trainer: try TrainerConfiguration(steps: 5, seed: 1), rows: 8
+            )
             try training.run(model, train: try windows(), outlet: TrainingOutlet(progress: .quiet))
             #expect(zip(try #require(model.promptProjection).parameters(), before).allSatisfy { !$0.isEqual(to: $1) })
             #expect(zip(bert.parameters(), frozen).allSatisfy { $0.isEqual(to: $1) })

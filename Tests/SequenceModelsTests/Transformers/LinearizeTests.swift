@@ -84,7 +84,7 @@ import Training
         let student: LigerLM = try linearize(teacher, into: .gla, window: 4)
         let before: LanguageModelScore = corpus.score(student, context: 16, rows: 4)
         let training: LigerTraining = LigerTraining(
-            liger: student.liger, lora: try LoRAConfiguration(rank: 2), optimizer: try AdamWConfiguration(learningRate: 0.02),
+            liger: student.liger, lora: try LoRAConfiguration(rank: 2), optimizer: .adamw(try AdamWConfiguration(learningRate: 0.02)),
             trainer: try TrainerConfiguration(steps: 12), context: 16, rows: 4)
         let (result, score) = try training.run(student, corpus, outlet: TrainingOutlet(progress: .quiet))
         #expect(result.steps == 12 && score.loss < before.loss)

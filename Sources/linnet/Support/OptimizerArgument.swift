@@ -1,0 +1,48 @@
+import ArgumentParser
+import Foundation
+import Optim
+import Yams
+
+/// An optimizer on the command line: its name, or in YAML its name with settings, such as `galore: {rank: 32}`.
+struct OptimizerArgument: ExpressibleByArgument {
+    private let text: String
+
+    init(argument: String) { text = argument }
+
+    static let adamw: OptimizerArgument = OptimizerArgument(argument: "adamw")
+    static let allValueStrings: [String] = OptimizerConfiguration.names
+    static var defaultCompletionKind: CompletionKind { .list(allValueStrings) }
+    static let help: ArgumentHelp = ArgumentHelp(
+        "The optimizer: \(allValueStrings.joined(separator: ", ")); with settings in YAML, as 'galore: {rank: 32}'.", valueName: "name")
+    var defaultValueDescription: String { text }
+
+    /// - Parameters:
+    ///   - learningRate: unless the settings have one.
+    ///   - weightDecay: unless the settings have one; nil leaves it to the optimizer.
+    ///   - adamW: further settings of AdamW.
+    /// - Throws: `ValidationError` for what is no name with settings, `ConfigurationError` for an unknown one.
+    func configuration(learningRate: Double, weightDecay: Double?, adamW: [String: Double] = [:]) throws -> OptimizerConfiguration {
+        let (name, given): (String, [String: Any]) = try parsed()
+        var settings: [String: Any] = name == "adamw" ? adamW : [:]
+        settings["learningRate"] = learningRate
+        settings["weightDecay"] = weightDecay ?? settings["weightDecay"]
+        settings.merge(given) { $1 }
+        guard JSONSerialization.isValidJSONObject(settings) else { throw malformed }
+        let json: Data = try JSONSerialization.data(withJSONObject: [name: settings])
+        return try JSONDecoder().decode(OptimizerConfiguration.self, from: json)
+    }
+
+    private func parsed() throws -> (name: String, settings: [String: Any]) {
+        let value: Any? = try? Yams.load(yaml: text)
+        if let name: String = value as? String { return (name, [:]) }
+        guard let mapping: [String: Any] = value as? [String: Any], mapping.count == 1, let (name, settings) = mapping.first,
+            let settings: [String: Any] = settings as? [String: Any]
+        else { throw malformed }
+        return (name, settings)
+    }
+
+    private var malformed: ValidationError {
+        ValidationError(
+            "--optimizer is a name, such as lamb, or a name with settings, such as 'galore: {rank: 32}', not '\(text.prefix(80))'")
+    }
+}
