@@ -107,6 +107,26 @@ struct BadInputTests {
         }
     }
 
+    @Test(arguments: ["lamb", "galore: {rank: 4, updateGap: 2}", "adamw: {beta2: 0.99, learningRate: 0.01}"])
+    func optimizersHaveNamesAndSettings(optimizer: String) throws {
+        try TestPaths.withTemporaryFolder { folder in
+            try Data(Self.text.utf8).write(to: folder.appendingPathComponent("text.txt"))
+            let result: LinnetResult = try train(["--optimizer", optimizer, "--checkpoint-every", "2"], in: folder)
+            #expect(result.status == 0, "\(result.errors)")
+            let other: LinnetResult = try train(["--optimizer", "lion", "--checkpoint-every", "2", "--resume"], in: folder)
+            #expect(other.complaint?.contains("belongs to another configuration: optimizer") == true, "\(other.errors)")
+        }
+    }
+
+    @Test(arguments: [
+        ("magic", "no field is called \"magic\"; there are sgd, adam"), ("galore: {rnk: 4}", "GaLore: no field is called \"rnk\""),
+        ("lamb: 3", "--optimizer is a name"), ("{lamb: {}, lion: {}}", "--optimizer is a name"), ("lamb: {beta1: 2}", "beta1"),
+    ])
+    func optimizersThatDoNotExist(optimizer: String, message: String) throws {
+        let complaint: String = try complaint(about: Data(Self.text.utf8), ["--optimizer", optimizer])
+        #expect(complaint.contains(message), "\(complaint)")
+    }
+
     private func shell(_ arguments: String...) throws -> Int32 {
         let process: Process = Process()
         process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
@@ -122,6 +142,7 @@ struct BadInputTests {
             try Data(Self.text.utf8).write(to: folder.appendingPathComponent("text.txt"))
             let recipe: String =
                 "text: [text.txt]\nmixer: deltanet\ndimensions: 16\nlayers: 1\nheads: 2\ncontext: 16\nbatch: 2\nsteps: 3\nprogress: quiet\n"
+                + "optimizer: {galore: {rank: 2}}\n"
             try Data(recipe.utf8).write(to: folder.appendingPathComponent("recipe.yaml"))
             let result: LinnetResult = try LinnetProcess.run(
                 "train", "lm", "--recipe", "recipe.yaml", "--steps", "2", "--out", "run", in: folder)

@@ -13,7 +13,7 @@ struct OptimizerArgument: ExpressibleByArgument {
     static let allValueStrings: [String] = OptimizerConfiguration.names
     static var defaultCompletionKind: CompletionKind { .list(allValueStrings) }
     static let help: ArgumentHelp = ArgumentHelp(
-        "The optimizer: \(allValueStrings.joined(separator: ", ")); with settings in YAML, as 'galore: {rank: 32}'.", valueName: "name")
+        "The optimizer, by its name alone or in YAML with settings, as 'galore: {rank: 32}'.", valueName: "name")
     var defaultValueDescription: String { text }
 
     /// - Parameters:

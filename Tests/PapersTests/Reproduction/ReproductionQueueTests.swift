@@ -125,10 +125,11 @@ import Testing
     }
 
     @Test func eachProcessGetsItsShareOfTheCores() async throws {
-        try await FakeWorker.with("echo $OMP_NUM_THREADS $MKL_NUM_THREADS > threads; echo \"$@\" > arguments; report") { (worker) async throws in
+        let script: String = "echo $OMP_NUM_THREADS,$MKL_NUM_THREADS > threads; echo \"$@\" > arguments; report"
+        try await FakeWorker.with(script) { (worker) async throws in
             _ = try await worker.queue(jobs: 64).outcome(of: "gla")
             let own: [String: String] = ProcessInfo.processInfo.environment
-            #expect(worker.text("threads") == "\(own["OMP_NUM_THREADS"] ?? "1") \(own["MKL_NUM_THREADS"] ?? "")\n")
+            #expect(worker.text("threads") == "\(own["OMP_NUM_THREADS"] ?? "1"),\(own["MKL_NUM_THREADS"] ?? "")\n")
             #expect(worker.text("arguments") == "reproduce gla --worker --scale smoke --seeds 1 --results \(worker.folder.path)\n")
         }
     }
