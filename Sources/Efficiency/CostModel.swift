@@ -10,7 +10,7 @@ public protocol CostedLayer: Module {
 
 /// What a model costs, counted from its shapes and not measured: the one accounting of the library, so that methods are comparable.
 public struct CostModel: Sendable, Equatable {
-    /// Multiply-accumulates of every ``LinearMap`` and ``CostedLayer`` for one token; what a linear map is made of is not counted again.
+    /// Multiply-accumulates of every `LinearMap` and ``CostedLayer`` for one token; what a linear map is made of is not counted again.
     public var linearMultiplyAccumulates: Int
     /// Elements of all parameters.
     public var parameters: Int

@@ -14,7 +14,7 @@ public enum DuoRoutes {
     case router(BudgetRouter)
 }
 
-/// A ``PlainTransformer`` in which each token takes the big or the small feed-forward of each layer. Attention is shared and never skipped.
+/// A `PlainTransformer` in which each token takes the big or the small feed-forward of each layer. Attention is shared and never skipped.
 ///
 /// Called as a language model it takes the big modules everywhere.
 public final class DuoTransformer: Module, CausalLanguageModel {

@@ -18,7 +18,7 @@ public enum ARank {
 
     /// The mean rank over heads and samples of each softmax attention in a model, first layer first.
     /// - Parameters:
-    ///   - model: with ``SoftmaxAttention`` in its layers.
+    ///   - model: with `SoftmaxAttention` in its layers.
     ///   - read: lets the model read samples, 50 or more.
     public static func compute(_ model: Module, reading read: () throws -> Void) rethrows -> [Double] {
         let layers: [(path: String, mixer: SoftmaxAttention)] = model.mixers(SoftmaxAttention.self)

@@ -4,7 +4,7 @@ import Torch
 
 /// Turns a trained multimodal decoder into one whose redundant layers are mixtures of depths.
 public enum GammaMoD {
-    /// Replaces the plan's blocks, which keep their weights; fine-tune the model afterwards with its ``Module/takeAuxiliaryLoss()``.
+    /// Replaces the plan's blocks, which keep their weights; fine-tune the model afterwards with its `Module/takeAuxiliaryLoss()`.
     /// - Parameters:
     ///   - model: of plain blocks.
     ///   - plan: which blocks are converted.
@@ -12,7 +12,7 @@ public enum GammaMoD {
     ///   - sharedRouter: one router for all layers; else one for each, as a comparison.
     ///   - generator: of the routers' first weights; nil takes the shared one.
     /// - Returns: the new layers, first layer first.
-    /// - Throws: `ConfigurationError` for a plan of another number of layers, or a block that is none of a ``PlainTransformer``.
+    /// - Throws: `ConfigurationError` for a plan of another number of layers, or a block that is none of a `PlainTransformer`.
     @discardableResult
     public static func convert(
         _ model: MultimodalDecoder, plan: MoDPlan, routing: DepthRouting, sharedRouter: Bool = true, generator: RandomGenerator? = nil

@@ -24,7 +24,7 @@ public final class LowRankLinear: Module, LinearMap {
         self.right = Linear(weight: right)
     }
 
-    /// Random factors whose product has the variance of a new ``Linear``'s weight.
+    /// Random factors whose product has the variance of a new `Linear`'s weight.
     public convenience init(
         _ inputDimensions: Int, _ outputDimensions: Int, rank: Int, bias: Bool = true, generator: RandomGenerator? = nil
     ) {

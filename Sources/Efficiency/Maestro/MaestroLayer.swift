@@ -80,7 +80,7 @@ public final class MaestroLinear: MaestroLayer, LinearMap {
     /// Whether the layer that was decomposed stores its matrix as GPT-2 does; a dense one in its place then does so too.
     private let isTransposed: Bool
 
-    /// Starts as the decomposition of a new ``Linear``.
+    /// Starts as the decomposition of a new `Linear`.
     public convenience init(_ inputDimensions: Int, _ outputDimensions: Int, bias: Bool = true, generator: RandomGenerator? = nil) {
         self.init(Linear(inputDimensions, outputDimensions, bias: bias, generator: generator))
     }
@@ -119,7 +119,7 @@ public final class MaestroLinear: MaestroLayer, LinearMap {
 public final class MaestroConv2d: MaestroLayer, UnaryLayer {
     let geometry: ConvolutionGeometry
 
-    /// Starts as the decomposition of a new ``Conv2d``.
+    /// Starts as the decomposition of a new `Conv2d`.
     public convenience init(
         _ inputChannels: Int, _ outputChannels: Int, kernelSize: Pair, stride: Pair = 1, padding: Pair = 0, dilation: Pair = 1,
         bias: Bool = true, generator: RandomGenerator? = nil

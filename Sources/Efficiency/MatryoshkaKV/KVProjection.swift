@@ -34,7 +34,7 @@ public final class KVProjection: Module {
 
     /// The principal axes of keys, after their rotation by the position, and of values, for each softmax attention of a model.
     /// - Parameters:
-    ///   - model: a Llama or another model whose layers are ``SoftmaxAttention``.
+    ///   - model: a Llama or another model whose layers are `SoftmaxAttention`.
     ///   - calibration: batches of tokens `[B, T]` (int64) that are read.
     /// - Returns: a projection for each layer, first layer first.
     /// - Throws: `ConfigurationError` for a model without softmax attention, or no batch.

@@ -2,7 +2,7 @@ import NN
 import Torch
 import Training
 
-/// An ``Embedding`` whose rows are spread over ranks: each looks up what it holds, and the sum is the vector.
+/// An `Embedding` whose rows are spread over ranks: each looks up what it holds, and the sum is the vector.
 public final class VocabParallelEmbedding: Embedding {
     let group: ProcessGroup
     private let first: Int
@@ -37,7 +37,7 @@ public final class VocabParallelEmbedding: Embedding {
     public override func asLinear(_ x: Tensor) -> Tensor { gatheredFromRanks(super.asLinear(copiedToRanks(x, group)), group) }
 }
 
-/// An ``Embedding`` whose channels are spread over ranks, for tables whose number of rows the ranks do not divide.
+/// An `Embedding` whose channels are spread over ranks, for tables whose number of rows the ranks do not divide.
 public final class FeatureParallelEmbedding: Embedding {
     let group: ProcessGroup
 

@@ -22,7 +22,7 @@ final class SharedInput {
     func release() { (seen, copy) = (nil, nil) }
 }
 
-/// A rank's outputs of a ``Linear`` whose weight is cut along the outputs: from `[..., inputDimensions]`, the same on all ranks, to this rank's
+/// A rank's outputs of a `Linear` whose weight is cut along the outputs: from `[..., inputDimensions]`, the same on all ranks, to this rank's
 /// `[..., outputDimensions / ranks]`, or to all channels.
 public final class ColumnParallelLinear: Linear {
     /// What the layer gives.
@@ -79,7 +79,7 @@ public final class ColumnParallelLinear: Linear {
     }
 }
 
-/// A rank's share of a ``Linear`` whose weight is cut along the inputs: the ranks' products are summed, and the bias, which every rank holds, is added
+/// A rank's share of a `Linear` whose weight is cut along the inputs: the ranks' products are summed, and the bias, which every rank holds, is added
 /// once. Of an input that has all channels it takes its own.
 public final class RowParallelLinear: Linear {
     let group: ProcessGroup
@@ -116,7 +116,7 @@ public final class RowParallelLinear: Linear {
     }
 }
 
-/// A ``Linear`` that every rank holds whole and of which it computes the outputs that it needs: keys and values of grouped queries where there are
+/// A `Linear` that every rank holds whole and of which it computes the outputs that it needs: keys and values of grouped queries where there are
 /// fewer heads than ranks. Its gradient is summed over the ranks.
 public final class ReplicatedOutputLinear: Linear {
     let group: ProcessGroup
