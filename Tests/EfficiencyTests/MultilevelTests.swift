@@ -6,11 +6,13 @@ import Testing
 import Torch
 
 @Suite(.ownRandomNumbers) struct MultilevelTests {
-    private func model(dimensions: Int = 12, layers: Int = 2, heads: Int = 2, seed: UInt64 = 1) throws -> PlainTransformer {
+    private func model(dimensions: Int = 12, layers: Int = 2, heads: Int = 2, seed: UInt64 = 1, tiedHead: Bool = false) throws
+        -> PlainTransformer
+    {
         let generator: RandomGenerator = RandomGenerator(seed: seed, device: .cpu)
         let made: PlainTransformer = PlainTransformer(
             try PlainTransformerConfiguration(
-                vocabularySize: 11, dimensions: dimensions, layers: layers, heads: heads, maximumContext: 8))
+                vocabularySize: 11, dimensions: dimensions, layers: layers, heads: heads, maximumContext: 8, tiedHead: tiedHead))
         made.to(dtype: .float64, device: .cpu)
         made.apply { Tensor.normal($0.shape, dtype: .float64, device: .cpu, generator: generator) * 0.3 }
         return made
@@ -52,6 +54,19 @@ import Torch
         let large: PlainTransformer = try Multilevel.decoalesce(small, width: try widths(small, members: members))
         #expect(large.parameterCount > small.parameterCount)
         #expect(noGrad { large(tokens).isClose(to: small(tokens), relative: 0, absolute: 1e-10) })
+    }
+
+    /// The embedding is the head: its doubled channels are made up for by the scale of the logits.
+    @Test(arguments: [2, 3]) func aTiedHeadKeepsTheFunction(_ members: Int) throws {
+        let small: PlainTransformer = try model(tiedHead: true)
+        #expect(small.head == nil)
+        let maps: WidthMaps = try widths(small, members: members)
+        let large: PlainTransformer = try Multilevel.decoalesce(small, width: maps)
+        #expect(large.configuration.logitScale == 1 / Double(members) && large.configuration.tiedHead)
+        #expect(noGrad { large(tokens).isClose(to: small(tokens), relative: 0, absolute: 1e-10) })
+        let again: PlainTransformer = try Multilevel.coalesce(large, width: maps)
+        #expect(again.configuration == small.configuration)
+        #expect(difference(again, small) < 1e-12)
     }
 
     @Test func unevenMapsKeepTheFunctionAndComeBack() throws {

@@ -100,7 +100,7 @@ public final class DuoTransformer: Module, CausalLanguageModel {
             let mixed: Tensor = x + block.mixer(block.attentionNorm(x))
             x = mixed + feed(layer, feedForward, block.feedForwardNorm(mixed))
         }
-        return base.head(base.norm(x))
+        return base.logits(x)
     }
 }
 

@@ -181,7 +181,7 @@ private struct CandidatePass {
             x = mixed + feedForward(block.feedForwardNorm(mixed), choices: chosen)
             self.own.append(own)
         }
-        logits = model.base.head(model.base.norm(x))
+        logits = model.base.logits(x)
     }
 
     /// `[B, T, C, HQ, K]` of queries of that shape.

@@ -17,17 +17,20 @@ public final class MultimodalDecoder: Module {
 
     /// Takes over the layers of a text decoder, which stay shared with it.
     /// - Parameters:
-    ///   - decoder: of the text; its positions count patches too.
+    ///   - decoder: of the text, with a head of its own; its positions count patches too.
     ///   - patchDimensions: numbers of a patch.
     ///   - generator: of the projector's first weights; nil takes the shared one.
     public init(_ decoder: PlainTransformer, patchDimensions: Int, generator: RandomGenerator? = nil) {
+        guard let head = decoder.head, decoder.configuration.logitScale == 1 else {
+            preconditionFailure("MultimodalDecoder: a decoder whose head is its own, without a scale")
+        }
         super.init()
         projector = Linear(patchDimensions, decoder.configuration.dimensions, generator: generator)
         embedding = decoder.embedding
         positions = decoder.positions
         blocks = decoder.blocks
         norm = decoder.norm
-        head = decoder.head
+        self.head = head
     }
 
     public var device: Device { embedding.weight.device }

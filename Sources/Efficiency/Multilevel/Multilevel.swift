@@ -6,7 +6,8 @@ import Torch
 ///
 /// Widths: a weight `W [out, in]` becomes `M W N`, where M maps the outputs and N is ``CoalescingMap``'s map of the inputs: averaged rows and summed columns
 /// on the way down, doubled rows and halved columns on the way up, so that the function keeps its size. Depths: a shallow layer is the mean of its deep ones,
-/// a deep layer a copy of its shallow one.
+/// a deep layer a copy of its shallow one. Where the embedding is the head too, its doubled channels would double the logits: the configuration's
+/// `logitScale` takes that back, which the channels' groups have to be of one size for.
 public enum Multilevel {
     /// A smaller model by the means of a larger one's channels and layers.
     /// - Parameters:
@@ -143,6 +144,10 @@ extension WidthMaps {
     static func identity(_ configuration: PlainTransformerConfiguration) -> WidthMaps { stack(configuration, members: 1) }
 
     func check(_ configuration: PlainTransformerConfiguration, isLarge: Bool) {
+        let members: [Double] = (embedding.spread .> 0).asType(.float64).sum(axis: 0).array(Double.self)
+        precondition(
+            !configuration.tiedHead || members.allSatisfy { $0 == members[0] },
+            "Multilevel: with a tied head all channels have to be of groups of one size")
         func width(_ map: CoalescingMap) -> Int { isLarge ? map.large : map.small }
         let stream: [Int] = [width(embedding), width(queryKey), width(value)]
         precondition(
@@ -166,8 +171,11 @@ extension WidthMaps {
     ) throws -> PlainTransformerConfiguration {
         let headSize: Int = c.dimensions / c.heads
         precondition(width(queryKey) % headSize == 0, "Multilevel: \(width(queryKey)) channels do not make heads of \(headSize)")
+        // A tied head has its inputs on the embedding's output side: products of doubled channels are twice as large.
+        let scale: Double = c.tiedHead ? c.logitScale * Double(c.dimensions) / Double(width(embedding)) : c.logitScale
         return try PlainTransformerConfiguration(
             vocabularySize: c.vocabularySize, dimensions: width(embedding), layers: layers, heads: width(queryKey) / headSize,
-            hiddenDimensions: width(feedForward), maximumContext: c.maximumContext, rotary: c.rotary)
+            hiddenDimensions: width(feedForward), maximumContext: c.maximumContext, rotary: c.rotary, tiedHead: c.tiedHead,
+            logitScale: scale)
     }
 }

@@ -14,11 +14,15 @@ public struct PlainTransformerConfiguration: Codable, Sendable, Equatable {
     public var maximumContext: Int
     /// Rotary positions in place of learned ones.
     public var rotary: Bool
+    /// The embedding's weight for the head too.
+    public var tiedHead: Bool
+    /// Multiplies the logits.
+    public var logitScale: Double
 
     /// - Throws: `ConfigurationError` naming the first setting that is out of its range.
     public init(
         vocabularySize: Int, dimensions: Int, layers: Int, heads: Int, hiddenDimensions: Int? = nil, maximumContext: Int = 64,
-        rotary: Bool = false
+        rotary: Bool = false, tiedHead: Bool = false, logitScale: Double = 1
     ) throws {
         self.vocabularySize = vocabularySize
         self.dimensions = dimensions
@@ -27,6 +31,8 @@ public struct PlainTransformerConfiguration: Codable, Sendable, Equatable {
         self.hiddenDimensions = hiddenDimensions ?? 4 * Swift.min(dimensions, TransformerLimits.width)
         self.maximumContext = maximumContext
         self.rotary = rotary
+        self.tiedHead = tiedHead
+        self.logitScale = logitScale
         try TransformerLimits.check([
             ("vocabularySize", vocabularySize, TransformerLimits.vocabulary), ("dimensions", dimensions, TransformerLimits.width),
             ("layers", layers, TransformerLimits.layers), ("heads", heads, TransformerLimits.heads),
@@ -34,6 +40,7 @@ public struct PlainTransformerConfiguration: Codable, Sendable, Equatable {
             ("maximumContext", maximumContext, TransformerLimits.vocabulary),
         ])
         if dimensions % heads != 0 { throw ConfigurationError("dimensions is \(dimensions); heads, \(heads), has to divide it") }
+        if !(logitScale > 0 && logitScale.isFinite) { throw ConfigurationError("logitScale is \(logitScale); it has to be above 0") }
     }
 }
 
@@ -68,7 +75,8 @@ public final class PlainTransformerBlock: Module, PreNormBlock {
 }
 
 /// The decoder that the methods on dense transformers are compared on: pre-norm, softmax attention with a matrix for each of queries, keys, values
-/// and output, GELU, learned or rotary positions, no biases in its matrices, a head of its own.
+/// and output, GELU, learned or rotary positions, no biases in its matrices, a head of its own or
+/// the embedding's.
 public final class PlainTransformer: Module, LayeredLanguageModel {
     public let configuration: PlainTransformerConfiguration
     @ModuleInfo public var embedding: Embedding
@@ -76,7 +84,8 @@ public final class PlainTransformer: Module, LayeredLanguageModel {
     @ModuleInfo public var positions: Embedding?
     @ModuleInfo public var blocks: [PlainTransformerBlock]
     @ModuleInfo public var norm: LayerNorm
-    @ModuleInfo public var head: any LinearMap
+    /// Nil where the head shares the embedding's weight.
+    @ModuleInfo public var head: (any LinearMap)?
 
     /// Weights start from N(0, 0.02²).
     public init(_ configuration: PlainTransformerConfiguration, generator: RandomGenerator? = nil) {
@@ -87,7 +96,7 @@ public final class PlainTransformer: Module, LayeredLanguageModel {
         positions = c.rotary ? nil : Embedding(c.maximumContext, c.dimensions)
         blocks = (0..<c.layers).map { _ in PlainTransformerBlock(c) }
         norm = LayerNorm(c.dimensions)
-        head = Linear(c.dimensions, c.vocabularySize, bias: false)
+        head = c.tiedHead ? nil : Linear(c.dimensions, c.vocabularySize, bias: false)
         initializeNormal(generator: generator)
     }
 
@@ -99,7 +108,14 @@ public final class PlainTransformer: Module, LayeredLanguageModel {
     /// Traps for more tokens than there are learned positions. A mask hides tokens from the others and does not move positions.
     public func callAsFunction(_ tokens: Tensor, mask: Tensor?, state: inout LanguageModelState?, mode: MixerMode?) -> Tensor {
         let x: Tensor = embedded(tokens, from: state?.layers.first?.offset ?? 0)
-        return head(norm(blocks(x, mask: mask, state: &state, mode: mode)))
+        return logits(blocks(x, mask: mask, state: &state, mode: mode))
+    }
+
+    /// Logits `[..., V]` of the stream `[..., D]` after the last block.
+    public func logits(_ stream: Tensor) -> Tensor {
+        let hidden: Tensor = norm(stream)
+        let raw: Tensor = head?(hidden) ?? embedding.asLinear(hidden)
+        return configuration.logitScale == 1 ? raw : raw * configuration.logitScale
     }
 
     public func residualStream(_ tokens: Tensor, mask: Tensor? = nil) -> [Tensor] {
@@ -108,7 +124,7 @@ public final class PlainTransformer: Module, LayeredLanguageModel {
 
     public func step(_ token: Tensor, state: inout LanguageModelState) -> Tensor {
         let x: Tensor = embedded(token.expandedDimensions(axis: 1), from: state.layers.first?.offset ?? 0).squeezed(axis: 1)
-        return head(norm(blocks.step(x, state: &state)))
+        return logits(blocks.step(x, state: &state))
     }
 
     /// The stream `[B, T, D]` before the first block, of tokens whose first one is at position `offset`.

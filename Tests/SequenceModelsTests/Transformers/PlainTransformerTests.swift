@@ -20,7 +20,7 @@ import Torch
         }
         let stream: [Tensor] = noGrad { model.residualStream(tokens) }
         #expect(stream.count == 3)
-        #expect((noGrad { model.head(model.norm(stream[2])) } - whole).abs().max().item(Double.self) < 1e-12)
+        #expect((noGrad { model.logits(stream[2]) } - whole).abs().max().item(Double.self) < 1e-12)
     }
 
     @Test func refusesHeadsThatDoNotDivide() {
