@@ -8,6 +8,7 @@ public enum CompressedLayerKinds {
             FoldedKVAttention.self,
             LowRankLinear.self,
             QuantizedLinear.self,
+            SparseLinear.self,
         ]
     }
 }

@@ -37,6 +37,7 @@ public enum CompressionSteps {
         [
             KVStep.self,
             MaestroStep.self,
+            PruneStep.self,
             QuantizeStep.self,
             WeLoreStep.self,
         ]

@@ -4,7 +4,7 @@ private let shiftRightOp: Operator = Operator("bitwise_right_shift", "Tensor")
 private let shiftLeftOp: Operator = Operator("bitwise_left_shift", "Tensor")
 private let andOp: Operator = Operator("bitwise_and", "Scalar")
 
-/// Codes of 2, 3, 4 or 8 bits in bytes: eight codes take as many bytes as a code has bits, the first code in the lowest bits of the first byte.
+/// Codes of 2, 3, 4 or 8 bits (and marks of 1) in bytes: eight codes take as many bytes as a code has bits, the first code in the lowest bits of the first byte.
 ///
 /// Rows are filled up with zeros to a multiple of 16 codes, so that a row is a whole number of 16-bit words.
 enum PackedCodes {

@@ -18,6 +18,7 @@ struct CompressCommand: AsyncParsableCommand {
               linnet compress quantize ~/models/llama small --bits 4 --low-bits 2 --average-bits 3.25 --calibration corpus.txt --dry-run
               linnet compress welore ~/models/llama small --reduction 0.5 --text held-out.txt
               linnet compress maestro ~/models/llama small --budget 0.5 --calibration corpus.txt --text held-out.txt
+              linnet compress prune ~/models/llama small --sparsity 0.5 --text held-out.txt
               linnet compress kv ~/models/llama small --budget 0.5 --text held-out.txt
               linnet compress recipe steps.yaml ~/models/llama small --text held-out.txt
               linnet compress quantize ~/models/gpt2 dense --bits 4 --dense    # decoded weights, for Python's transformers
@@ -25,6 +26,7 @@ struct CompressCommand: AsyncParsableCommand {
         subcommands: [
             CompressKVCommand.self,
             CompressMaestroCommand.self,
+            CompressPruneCommand.self,
             CompressQuantizeCommand.self,
             CompressRecipeCommand.self,
             CompressWeLoreCommand.self,
