@@ -245,7 +245,8 @@ import Torch
         let probe: GradientSubspaceProbe = GradientSubspaceProbe(rank: 3)
         probe.record(model, step: 0) { model(tokens).square().mean() }
         #expect(probe.snapshots.count == 4)
-        let projection: TransposedLinear = try #require(model.blocks[0].attention.projection as? TransposedLinear)
+        let attention: GPT2Attention = try #require(model.blocks[0].attention as? GPT2Attention)
+        let projection: TransposedLinear = try #require(attention.projection as? TransposedLinear)
         let gradient: Tensor = valueAndGrad(of: [projection.weight]) { model(tokens).square().mean() }.gradients[0]
         let snapshot: GradientSubspaceProbe.Snapshot = try #require(probe.snapshots["transformer.h.0.attn.c_attn"]?.first)
         #expect(snapshot.direction.isClose(to: gradient.mT / gradient.norm(), relative: 1e-4, absolute: 1e-6))

@@ -40,7 +40,8 @@ public final class FoldedKVAttention: Module, SequenceMixer, CompressedLayer {
     }
 
     public static func empty(_ ranks: KVRanks, replacing dense: Module) throws -> FoldedKVAttention {
-        guard let attention = (dense as? SoftmaxAttention)?.attention else {
+        let separate: SoftmaxAttention? = (dense as? SoftmaxAttention) ?? (dense as? GPT2Attention)?.separated()
+        guard let attention = separate?.attention else {
             throw ConfigurationError("a \(type(of: dense)) has no cache of keys and values of its own")
         }
         let c: AttentionConfiguration = attention.configuration

@@ -89,6 +89,7 @@ public struct KVStep: CompressionStep {
         guard let model = subject.languageModel else { throw Self.unsuitable }
         let text: TextWindows = try context.requiredCalibration(for: Self.name)
         let before: [Int] = layers.map(\.mixer.byteCount)
+        for layer in layers { model.replaceModule(at: layer.path, with: layer.mixer) }
         context.progress("kv: principal axes of \(layers.count) layers")
         model.attachKVProjections(try KVProjection.pca(model, calibration: tokens(text, windows, model)))
         if steps > 0 {
@@ -120,11 +121,18 @@ public struct KVStep: CompressionStep {
     }
 
     private static let unsuitable: ConfigurationError = ConfigurationError(
-        "kv compresses the caches of Llama models and of others whose layers are softmax attention with projections of their own; this model has none"
+        "kv compresses the caches of Llama and GPT-2 models and of others whose layers are softmax attention; this model has none"
     )
 
+    /// The attentions by path; GPT-2's, whose queries, keys and values come from one matrix, as copies with three.
     private func attentions(of model: Module) throws -> [(path: String, mixer: SoftmaxAttention)] {
-        let layers: [(path: String, mixer: SoftmaxAttention)] = model.mixers(SoftmaxAttention.self)
+        let fused: [(path: String, mixer: GPT2Attention)] = model.mixers(GPT2Attention.self)
+        if let path = fused.first(where: { $0.mixer.projection is any CompressedLayer })?.path {
+            throw ConfigurationError(
+                "kv takes the matrix of queries, keys and values apart, and that of \(path) is compressed; let kv come first")
+        }
+        let layers: [(path: String, mixer: SoftmaxAttention)] =
+            model.mixers(SoftmaxAttention.self) + fused.map { ($0.path, $0.mixer.separated()) }
         if layers.isEmpty { throw Self.unsuitable }
         return layers
     }

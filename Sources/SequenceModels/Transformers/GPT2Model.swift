@@ -80,7 +80,7 @@ public final class GPT2Attention: Module, SequenceMixer, PartitionableLayer {
 /// A block of a ``GPT2Model``: `x += attn(ln_1(x)); x += c_proj(gelu(c_fc(ln_2(x))))`.
 public final class GPT2Block: Module, PartitionableLayer {
     @ModuleInfo(key: "ln_1") public var attentionNorm: LayerNorm
-    @ModuleInfo(key: "attn") public var attention: GPT2Attention
+    @ModuleInfo(key: "attn") public var attention: any SequenceMixer
     @ModuleInfo(key: "ln_2") public var feedForwardNorm: LayerNorm
     @ModuleInfo(key: "mlp.c_fc") public var expansion: any LinearMap
     @ModuleInfo(key: "mlp.c_proj") public var contraction: any LinearMap

@@ -18,7 +18,10 @@ import Training
             vocabularySize: 20, dimensions: 32, hiddenDimensions: 48, layers: 2, heads: 4, keyValueHeads: 2)
         let language: LanguageModelConfiguration = try LanguageModelConfiguration(
             vocabularySize: 20, dimensions: 32, layers: 2, mixer: MixerConfiguration(.softmax, heads: 4))
-        let models: [any CausalLanguageModel] = [LlamaModel(llama), try LanguageModel(language)]
+        let gpt2: GPT2Configuration = try GPT2Configuration(vocabularySize: 20, dimensions: 32, layers: 2, heads: 4, maximumContext: 24)
+        var unscaled: GPT2Configuration = gpt2
+        unscaled.scalesScores = false
+        let models: [any CausalLanguageModel] = [LlamaModel(llama), try LanguageModel(language), GPT2Model(gpt2), GPT2Model(unscaled)]
         for model in models { model.initializeNormal(standardDeviation: 0.3, generator: RandomGenerator(seed: 3, device: .cpu)) }
         return models
     }
@@ -91,12 +94,17 @@ import Training
     }
 
     @Test func whatDoesNotFitIsRefused() throws {
-        let gpt2: GPT2Configuration = try GPT2Configuration(vocabularySize: 20, dimensions: 32, layers: 2, heads: 4, maximumContext: 24)
-        var subject: CompressedModel = try CompressedModel(PretrainedModel(model: GPT2Model(gpt2), tokenizer: Self.tokenizer))
+        let linear: LanguageModelConfiguration = try LanguageModelConfiguration(
+            vocabularySize: 20, dimensions: 32, layers: 2, mixer: MixerConfiguration(.gla, heads: 2))
+        var subject: CompressedModel = try CompressedModel(PretrainedModel(model: LanguageModel(linear), tokenizer: Self.tokenizer))
         for dryRun in [true, false] {
             #expect(throws: ConfigurationError.self) {
                 try subject.compress([Self.step()], context: Self.context, dryRun: dryRun)
             }
+        }
+        var packed: CompressedModel = try CompressedModel(PretrainedModel(model: Self.models()[2], tokenizer: Self.tokenizer))
+        #expect(throws: ConfigurationError.self) {
+            try packed.compress([QuantizeStep(bits: 4, groupSize: 16), Self.step()], context: Self.context)
         }
         var llama: CompressedModel = try CompressedModel(PretrainedModel(model: Self.models()[0], tokenizer: Self.tokenizer))
         #expect(throws: ConfigurationError("kv needs text to calibrate on; give --calibration or --text")) {
@@ -116,6 +124,17 @@ import Training
         #expect(problem("{\"steps\": -1}").contains("kv: steps is -1"))
         #expect(problem("{\"learning-rate\": 0}").contains("kv: learning-rate"))
         #expect(problem("{\"windows\": 0}").contains("kv: windows is 0"))
+    }
+
+    /// GPT-2's attention with three matrices is what it was with one, also when it goes on from a cache.
+    @Test(arguments: [2, 3]) func separateMatricesAreTheFusedOne(index: Int) throws {
+        let model: any CausalLanguageModel = try Self.models()[index]
+        let expected: Tensor = noGrad { model(Self.tokens) }
+        for (path, mixer) in model.mixers(GPT2Attention.self) { model.replaceModule(at: path, with: mixer.separated()) }
+        #expect(relativeError(noGrad { model(Self.tokens) }, expected) < 1e-5)
+        var state: LanguageModelState? = model.initialState(batch: 2)
+        let parts: [Tensor] = noGrad { Self.tokens.split(sizes: [5, 7], axis: 1).map { model($0, mask: nil, state: &state, mode: nil) } }
+        #expect(relativeError(concatenated(parts, axis: 1), expected) < 1e-5)
     }
 
     @Test func nonsenseInAFolderIsRefused() throws {
