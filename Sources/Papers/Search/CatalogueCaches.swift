@@ -4,6 +4,7 @@ import Synchronization
 /// What a store keeps in memory of its tables, each made anew when the counter of its kind of change has moved.
 final class CatalogueCaches: Sendable {
     let listing: Cached<ListingTable> = Cached()
+    let filtered: Cached<Memo<PaperFilter, Int>> = Cached()
     let events: Cached<[Int64: Trend.Events]> = Cached()
     let keywords: Cached<BM25Index> = Cached()
     let stems: Cached<StemTable> = Cached()
