@@ -108,6 +108,34 @@ struct LaunchTests {
         }
     }
 
+    /// The state of the compression is part of the checkpoints: a run that goes on from the middle ends with the same bits.
+    @Test func aRunWithCompressedGradientsContinuesExactly() throws {
+        try withText { folder in
+            let flags: [String] = [
+                "--steps", "30", "--checkpoint-every", "10", "--keep", "9", "--compress-gradients",
+                "powersgd: {reference: 2, frequency: 8, start: 4}",
+            ]
+            let whole: LinnetResult = try start(2, "whole", flags, in: folder).finish()
+            #expect(whole.status == 0, "\(whole.errors)")
+            let again: URL = folder.appendingPathComponent("again")
+            try FileManager.default.copyItem(at: folder.appendingPathComponent("whole"), to: again)
+            try FileManager.default.removeItem(at: again.appendingPathComponent("model.safetensors"))
+            let store: CheckpointStore = CheckpointStore(again.appendingPathComponent("checkpoints"))
+            for step in store.steps where step > 10 { try FileManager.default.removeItem(at: store.url(step: step)) }
+            #expect(store.steps == [10])
+            let resumed: LinnetResult = try start(2, "again", flags + ["--resume"], in: folder).finish()
+            #expect(resumed.status == 0, "\(resumed.errors)")
+            #expect(try distance("whole", "again", in: folder) == 0)
+            // Another number of processes takes the residuals over, other settings do not.
+            try FileManager.default.removeItem(at: store.url(step: 30))
+            let three: LinnetResult = try start(3, "again", flags + ["--resume"], in: folder).finish()
+            #expect(three.status == 0, "\(three.errors)")
+            try FileManager.default.removeItem(at: store.url(step: 30))
+            let other: LinnetResult = try start(2, "again", flags.dropLast() + ["topk", "--resume"], in: folder).finish()
+            #expect(other.status != 0 && other.errors.contains("by powersgd, not by topk"), "\(other.errors)")
+        }
+    }
+
     @Test func aBatchThatDoesNotDivideIsRefused() throws {
         try withText { folder in
             let result: LinnetResult = try start(4, "run", ["--steps", "2"], in: folder).finish()

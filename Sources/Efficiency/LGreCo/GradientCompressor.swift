@@ -6,6 +6,15 @@ import Training
 /// A compressor keeps what its method carries from step to step (random streams, warm starts) for each layer by its position, so one object
 /// belongs to one rank of one training run. Error feedback is the caller's (``LGreCo``).
 public protocol GradientCompressor: AnyObject {
+    /// What recipes and checkpoints call the method.
+    static var name: String { get }
+
+    /// What the method carries from step to step, the same on every rank; empty by default.
+    var state: [String: Tensor] { get }
+
+    /// Takes what ``state`` was.
+    func load(_ state: [String: Tensor])
+
     /// Whether a layer of this shape is worth compressing at this reference; the others are sent as they are.
     func compresses(_ shape: [Int], reference: Double) -> Bool
 
@@ -28,6 +37,11 @@ public protocol GradientCompressor: AnyObject {
     ///   - group: the ranks.
     /// - Throws: `DistributedError`.
     func exchange(_ inputs: [Tensor], _ parameters: [Int], over group: ProcessGroup) throws -> CompressedExchange
+}
+
+extension GradientCompressor {
+    public var state: [String: Tensor] { [:] }
+    public func load(_ state: [String: Tensor]) {}
 }
 
 /// What came of an exchange.

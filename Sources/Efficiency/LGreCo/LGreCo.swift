@@ -11,7 +11,7 @@ import Training
 ///     let parallel = try DistributedDataParallel(model, group: group, hook: exchange)
 ///
 /// Tensors with one axis, and those that the compressor finds too small, go uncompressed in one all-reduce. One object belongs to one rank of one run.
-/// Its state is no part of a checkpoint: a resumed run starts with the uncompressed steps, without residuals.
+/// Residuals, choices and what the compressor carries are part of the trainer's checkpoints (``state``), so that a resumed run goes on as it would have.
 public final class LGreCo: GradientExchange {
     /// One choice of parameters.
     public struct Adjustment: Sendable, Equatable {
@@ -29,21 +29,21 @@ public final class LGreCo: GradientExchange {
         public let referenceError: Double
     }
 
-    private let compressor: any GradientCompressor
-    private let reference: Double
-    private let alpha: Double
-    private let frequency: Int
-    private let startIteration: Int
-    private let isLayerwise: Bool
+    let compressor: any GradientCompressor
+    let reference: Double
+    let alpha: Double
+    let frequency: Int
+    let startIteration: Int
+    let isLayerwise: Bool
     private let bins: Int
-    private var accordion: Accordion?
-    private var step: Int = 0
+    var accordion: Accordion?
+    var step: Int = 0
     /// Positions of the layers that are compressed.
-    private var layers: [Int] = []
-    private var parameters: [Int] = []
-    private var residuals: [Tensor] = []
-    private var recent: GradientWindow = GradientWindow(length: 10)
-    /// The choices so far.
+    var layers: [Int] = []
+    var parameters: [Int] = []
+    var residuals: [Tensor] = []
+    var recent: GradientWindow = GradientWindow(length: 10)
+    /// The choices of this sitting.
     public private(set) var adjustments: [Adjustment] = []
 
     /// - Parameters:
@@ -172,54 +172,5 @@ public final class LGreCo: GradientExchange {
 
     private static func norm(_ tensors: [Tensor]) -> Double {
         tensors.reduce(0) { $0 + $1.asType(.float64).square().sum().item(Double.self) }.squareRoot()
-    }
-}
-
-/// Switches between a strong and a gentle compression by the course of training (Agarwal et al., 2021, *Accordion*): gentle while the norm of the
-/// gradients changes much from one look to the next, strong where it does not.
-public struct Accordion: Sendable, Equatable {
-    /// References of the two.
-    public let strong: Double
-    public let gentle: Double
-    /// Relative change of the norm from which training counts as critical.
-    public let threshold: Double
-    /// The one in use; at first the gentle one.
-    public private(set) var reference: Double
-    private var norm: Double?
-
-    public init(strong: Double, gentle: Double, threshold: Double = 0.5) {
-        precondition(strong > 0 && gentle > 0 && threshold > 0, "Accordion's settings have to be above 0")
-        self.strong = strong
-        self.gentle = gentle
-        self.threshold = threshold
-        reference = gentle
-    }
-
-    /// Takes note of the gradients' norm and gives the reference from now on.
-    public mutating func update(norm new: Double) -> Double {
-        if let norm { reference = abs(new - norm) >= threshold * norm ? gentle : strong }
-        norm = new
-        return reference
-    }
-}
-
-/// Sums of the gradients of the last steps before a choice.
-struct GradientWindow {
-    let length: Int
-    private var sums: [Tensor] = []
-    private var count: Int = 0
-
-    init(length: Int) { self.length = length }
-
-    mutating func add(_ gradients: [Tensor]) {
-        if count == 0 { sums = gradients.map { $0.detached().cloned() } } else { TensorList.add_(sums, gradients) }
-        count += 1
-    }
-
-    /// The mean of what was added, and a fresh start; nil where nothing was.
-    mutating func takeMean() -> [Tensor]? {
-        guard count > 0 else { return nil }
-        defer { (sums, count) = ([], 0) }
-        return TensorList.multiply(sums, by: 1 / Double(count))
     }
 }

@@ -7,12 +7,21 @@ import Training
 /// A gradient `[n, ...]` counts as a matrix of n rows and m columns, and takes `4 r (n + m)` bytes. The factors of all layers are averaged in two
 /// all-reduces.
 public final class PowerSGDCompressor: GradientCompressor {
+    public static let name: String = "powersgd"
+
     private let seed: UInt64
     /// Of each layer, `[m, r]`.
     private var factors: [Int: Tensor] = [:]
 
     /// - Parameter seed: of the first Q, which has to be the same on every rank.
     public init(seed: UInt64 = 0) { self.seed = seed }
+
+    public var state: [String: Tensor] { Dictionary(uniqueKeysWithValues: factors.map { ("factor.\($0)", $1) }) }
+
+    public func load(_ state: [String: Tensor]) {
+        factors = [:]
+        for (name, tensor) in state { if let layer = Int(name.dropFirst("factor.".count)) { factors[layer] = tensor } }
+    }
 
     /// Whether the factors have fewer than half of the elements.
     public func compresses(_ shape: [Int], reference: Double) -> Bool {

@@ -7,9 +7,14 @@ import Training
 /// A bucket's two ends are bfloat16, rounded outwards, so that a layer of N elements takes `b N / 8` bytes and 4 a bucket. Codes are packed: eight of
 /// them in b bytes.
 public final class QuantizationCompressor: GradientCompressor {
+    public static let name: String = "quantization"
+
     /// Elements of a bucket.
     public let bucket: Int
+    private let seed: UInt64
     private let generator: RandomGenerator
+    /// Exchanges so far; each rounds by a stream of its own, so that the number is all that a checkpoint needs.
+    private var exchanges: Int = 0
 
     /// - Parameters:
     ///   - bucket: elements that share a scale; 1024, or 128 for small networks.
@@ -17,8 +22,13 @@ public final class QuantizationCompressor: GradientCompressor {
     public init(bucket: Int = 1024, seed: UInt64) {
         precondition(bucket > 0, "a bucket of \(bucket)")
         self.bucket = bucket
+        self.seed = seed
         generator = RandomGenerator(seed: seed, device: .cpu)
     }
+
+    public var state: [String: Tensor] { ["exchanges": Tensor([Int64(exchanges)], device: .cpu)] }
+
+    public func load(_ state: [String: Tensor]) { exchanges = state["exchanges"].map { Int($0.item(Int64.self)) } ?? 0 }
 
     public func compresses(_ shape: [Int], reference: Double) -> Bool { shape.count > 1 }
 
@@ -51,7 +61,9 @@ public final class QuantizationCompressor: GradientCompressor {
     }
 
     public func exchange(_ inputs: [Tensor], _ parameters: [Int], over group: ProcessGroup) throws -> CompressedExchange {
-        try noGrad {
+        generator.seed(seed &+ UInt64(exchanges) &* 0x9E37_79B9_7F4A_7C15)
+        exchanges += 1
+        return try noGrad {
             let messages: [Tensor] = zip(inputs, parameters).map { compress($0, bits: $1) }
             let ranks: [[Tensor]] = try GatheredMessages.exchange(messages, over: group)
             let decoded: [[Tensor]] = ranks.map { rank in

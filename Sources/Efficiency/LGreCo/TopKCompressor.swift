@@ -5,6 +5,8 @@ import Training
 /// The elements that are largest by magnitude, as values and places (Aji and Heafield, 2017; Lin et al., 2018). The number is how many are kept; the
 /// reference is a density. An element takes 8 bytes: a float32 and an int32.
 public final class TopKCompressor: GradientCompressor {
+    public static let name: String = "topk"
+
     public init() {}
 
     public func compresses(_ shape: [Int], reference: Double) -> Bool { shape.count > 1 }

@@ -33,7 +33,8 @@ public final class DistributedTrainer<Model: Module, Example, Batch> {
     ///   - deployer: the ranks.
     ///   - model: the same on all ranks, or divided by `layout`.
     ///   - layout: what ``Deployer/shard(_:probe:)`` gave; nil for a model that is not divided.
-    ///   - optimizer: over the model's parameters, made after the model was divided.
+    ///   - optimizer: over the model's parameters, made after the model was divided; a `ZeroRedundancyOptimizer` over the copies (``MeshGroups/data``)
+    ///     spreads the state over them.
     ///   - schedule: of the learning rate over all steps.
     ///   - accumulation: batches of a rank in a step.
     ///   - clipNorm: largest global norm of the gradients; nil leaves them as they are.
@@ -165,6 +166,7 @@ public final class DistributedTrainer<Model: Module, Example, Batch> {
         let (gradients, mean): ([Tensor?], Double) = try averaged(sums.takeMean(), value)
         guard mean.isFinite else { throw ShardingError("the loss of step \(stepsDone) is \(mean); lower the learning rate") }
         optimizer.step(try clipped(gradients), learningRateFactor: factor)
+        try (optimizer as? any ShardedOptimizer)?.synchronize()
         stepsDone += 1
         return mean
     }

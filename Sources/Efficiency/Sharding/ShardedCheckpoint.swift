@@ -45,24 +45,23 @@ public struct ShardedCheckpoint: Sendable {
     /// - Parameters:
     ///   - model: divided by `layout`.
     ///   - layout: where its parameters went.
-    ///   - optimizer: whose parameters have the model's names; nil saves none.
+    ///   - optimizer: whose parameters have the model's names; nil saves none. The state of a `ShardedOptimizer` is put together.
     ///   - step: names the checkpoint.
     ///   - groups: the ranks.
     /// - Throws: what the file system and the collectives throw.
     public func save(_ model: Module, layout: ShardLayout, optimizer: (any Optimizer)? = nil, step: Int, groups: MeshGroups) throws {
         let target: URL = url(step: step)
         let (rank, shards): (Int, Int) = (groups.model.rank, groups.model.worldSize)
+        let whole: (tensors: [String: Tensor], scalars: OptimizerScalars)? = try optimizer?.wholeState()
         if groups.data.rank == 0 {
             try AtomicFile.createFolder(target.path)
             let state: [String: Tensor] = Dictionary(model.stateTensors()) { first, _ in first }
             try saveTensors(state, to: target.appendingPathComponent(Self.file("model", rank, of: shards)))
-            if let optimizer {
-                try saveTensors(optimizer.stateTensors(), to: target.appendingPathComponent(Self.file("optimizer", rank, of: shards)))
-            }
+            if let whole { try saveTensors(whole.tensors, to: target.appendingPathComponent(Self.file("optimizer", rank, of: shards))) }
         }
         try groups.world.barrier()
         if groups.world.rank == 0 {
-            let index: Index = Index(step: step, shards: shards, specs: layout.specs, optimizer: optimizer?.scalarState)
+            let index: Index = Index(step: step, shards: shards, specs: layout.specs, optimizer: whole?.scalars)
             let encoder: JSONEncoder = JSONEncoder()
             encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
             try AtomicFile.write(encoder.encode(index), to: target.appendingPathComponent(Self.indexFile).path)

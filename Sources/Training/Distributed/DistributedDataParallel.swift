@@ -1,16 +1,6 @@
 import NN
 import Torch
 
-/// Another way to average gradients over the ranks than a plain all-reduce, for instance a compressed one.
-public protocol GradientExchange: AnyObject {
-    /// The mean over the ranks, or what stands for it; the same on every rank.
-    /// - Parameters:
-    ///   - gradients: this rank's, always of the same parameters in the same order.
-    ///   - group: the ranks.
-    /// - Throws: ``DistributedError``.
-    func average(_ gradients: [Tensor], over group: ProcessGroup) throws -> [Tensor]
-}
-
 /// Trains one model on several ranks, each of which sees its part of the batch: gradients are averaged over the ranks.
 ///
 /// The ranks start from the parameters of rank 0. Gradients are exchanged in buckets, each as soon as it is full and while the backward pass goes on;
@@ -24,7 +14,7 @@ public final class DistributedDataParallel {
     /// Names and tensors of the parameters, in the order of the gradients.
     public let parameters: [(name: String, tensor: Tensor)]
     private let replicated: [Tensor]
-    private let exchange: (any GradientExchange)?
+    let exchange: (any GradientExchange)?
     private let buckets: GradientBuckets
     private var hooks: [GradientHook] = []
 

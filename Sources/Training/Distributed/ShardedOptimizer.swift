@@ -12,6 +12,14 @@ public protocol ShardedOptimizer: Optimizer {
     func gatheredState() throws -> (tensors: [String: Tensor], scalars: OptimizerScalars)
 }
 
+extension Optimizer {
+    /// The state as an optimizer that is not sharded has it; of a ``ShardedOptimizer`` to be called on all its ranks.
+    /// - Throws: ``DistributedError``.
+    public func wholeState() throws -> (tensors: [String: Tensor], scalars: OptimizerScalars) {
+        try (self as? any ShardedOptimizer)?.gatheredState() ?? (stateTensors(), scalarState)
+    }
+}
+
 /// Keeps the state of each parameter on one rank only (stage 1 of ZeRO, Rajbhandari et al., 2020, section 5.1): that rank updates the parameter and
 /// sends it to the others. With P ranks a rank holds about 1/P of the state's bytes; the numbers are those of the optimizer that is not sharded.
 ///

@@ -50,4 +50,14 @@ struct TrainingReplicas {
             RandomGenerator.shared(on: .cpu).seed(mixed)
         }
     }
+    // MARK: The exchange's state
+
+    /// What the exchange of all ranks carries, on rank 0; to be called on all ranks.
+    func exchangeState() throws -> [String: Tensor] { try parallel.exchange?.state.gathered(by: group) ?? [:] }
+
+    /// Gives the exchange this rank's part of a checkpoint; one without such a state leaves the exchange as it is.
+    func loadExchange(_ state: [String: Tensor]) throws {
+        if state.isEmpty { return }
+        try parallel.exchange?.load(GradientExchangeState(state, for: group))
+    }
 }

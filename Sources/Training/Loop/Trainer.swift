@@ -259,8 +259,8 @@ public final class Trainer<Source: BatchSource> {
     private func saveCheckpoint() throws {
         guard let store else { return }
         try replicas?.parallel.checkReplicas()
-        let (tensors, scalars) =
-            try (optimizer as? any ShardedOptimizer)?.gatheredState() ?? (optimizer.stateTensors(), optimizer.scalarState)
+        let (tensors, scalars): ([String: Tensor], OptimizerScalars) = try optimizer.wholeState()
+        let exchange: [String: Tensor] = try replicas?.exchangeState() ?? [:]
         lastSaved = Date()
         lastCheckpoint = store.url(step: state.step).path
         if let replicas, replicas.group.rank > 0 { return }
@@ -269,6 +269,7 @@ public final class Trainer<Source: BatchSource> {
         var training: [String: Tensor] = Dictionary(uniqueKeysWithValues: tensors.map { ("optimizer." + $0.key, $0.value) })
         training["random.shared"] = RandomGenerator.shared(on: .cpu).state()
         for (name, tensor) in average?.stateTensors() ?? [:] { training["average." + name] = tensor }
+        for (name, tensor) in exchange { training["exchange." + name] = tensor }
         let weights: [String: Tensor] = Dictionary(uniqueKeysWithValues: model.stateTensors())
         try store.save(Checkpoint(model: weights, training: training, state: state))
         store.prune(keeping: configuration.keepCheckpoints, best: state.bestStep)
@@ -280,19 +281,13 @@ public final class Trainer<Source: BatchSource> {
         if !differences.isEmpty { throw ConfigurationMismatch(folder: store.folder.path, differences: differences) }
         try model.load(checkpoint.model)
         if let scalars = checkpoint.state.optimizer {
-            try optimizer.loadState(Self.part("optimizer.", of: checkpoint.training), scalars: scalars)
+            try optimizer.loadState(checkpoint.training.below("optimizer."), scalars: scalars)
         }
-        try average?.loadState(Self.part("average.", of: checkpoint.training), updateCount: checkpoint.state.averageUpdates)
+        try average?.loadState(checkpoint.training.below("average."), updateCount: checkpoint.state.averageUpdates)
+        try replicas?.loadExchange(checkpoint.training.below("exchange."))
         if let random = checkpoint.training["random.shared"] { try RandomGenerator.shared(on: .cpu).restore(random.cloned()) }
         state = checkpoint.state
         lastCheckpoint = store.url(step: state.step).path
-    }
-
-    private static func part(_ prefix: String, of tensors: [String: Tensor]) -> [String: Tensor] {
-        let chosen: [(String, Tensor)] = tensors.filter { $0.key.hasPrefix(prefix) }.map {
-            (String($0.key.dropFirst(prefix.count)), $0.value)
-        }
-        return Dictionary(uniqueKeysWithValues: chosen)
     }
 
     private func rounded(_ value: Double) -> String { String(format: "%.4g", value) }

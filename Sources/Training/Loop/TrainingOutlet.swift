@@ -35,9 +35,9 @@ public struct TrainingOutlet {
     }
 
     /// The same, shared by the ranks of a group.
-    public func shared(by group: ProcessGroup, shardsState: Bool) -> TrainingOutlet {
+    public func shared(by group: ProcessGroup, exchange: (any GradientExchange)? = nil, shardsState: Bool) -> TrainingOutlet {
         var outlet: TrainingOutlet = self
-        (outlet.group, outlet.shardsState) = (group, shardsState)
+        (outlet.group, outlet.exchange, outlet.shardsState) = (group, exchange, shardsState)
         return outlet
     }
 

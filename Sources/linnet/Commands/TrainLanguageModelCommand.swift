@@ -1,4 +1,5 @@
 import ArgumentParser
+import Efficiency
 import Foundation
 import SequenceModels
 import Torch
@@ -21,6 +22,7 @@ struct TrainLanguageModelCommand: AsyncParsableCommand {
               linnet train lm --text shakespeare.txt --mixer mom --memories 8 --active-memories 2 --memory-backend delta --out runs/mom
               linnet train lm --recipe recipe.yaml --steps 2000 --out runs/long --resume
               linnet launch -n 4 -- linnet train lm --text shakespeare.txt --mixer softmax --shard-optimizer --out runs/four
+              linnet launch -n 2 -- linnet train lm --text shakespeare.txt --compress-gradients 'topk: {reference: 0.02}' --out runs/small
             """)
 
     @Option(help: "A UTF-8 text file; may be given several times.")
@@ -43,6 +45,8 @@ struct TrainLanguageModelCommand: AsyncParsableCommand {
     var format: Format = .linnet
     @Flag(name: .customLong("shard-optimizer"), help: "Spread the optimizer's state over the processes (ZeRO, stage 1).")
     var shardOptimizer: Bool = false
+    @Option(name: .customLong("compress-gradients"), help: CompressGradientsArgument.help)
+    var compressGradients: CompressGradientsArgument?
     @OptionGroup var mixerOptions: MixerOptions
     @OptionGroup var optimization: OptimizationOptions
     @OptionGroup var run: RunOptions
@@ -55,21 +59,23 @@ struct TrainLanguageModelCommand: AsyncParsableCommand {
         let chosen: any Tokenizer = try TokenizerChoice(tokenizer).make(corpus: corpus, folder: run.resume ? run.url : nil)
         let training: LanguageModelTraining = try configuration(vocabularySize: chosen.vocabularySize)
         if format == .llama { _ = try LlamaConfiguration(training.model, context: context) }
+        let compression: GradientCompressionConfiguration? = try compressGradients?.configuration()
         // All processes have looked at the folder before the first of them writes into it.
         let group: ProcessGroup = try .fromEnvironment()
         let tokens: LanguageModelTraining.Corpus = try LanguageModelTraining.Corpus(corpus, tokenizer: chosen, context: context)
+        let exchange: LGreCo? = compression?.makeExchange(rank: group.rank, seed: optimization.seed)
+        func shared(_ outlet: TrainingOutlet) -> TrainingOutlet {
+            outlet.shared(by: group, exchange: exchange, shardsState: shardOptimizer)
+        }
         guard group.rank == 0 else {
             Interrupt.install()
-            _ = try training.run(
-                tokens,
-                outlet: TrainingOutlet(
-                    folder: run.url, resume: run.resume, progress: .quiet, group: group, shardsState: shardOptimizer))
+            _ = try training.run(tokens, outlet: shared(TrainingOutlet(folder: run.url, resume: run.resume, progress: .quiet)))
             return
         }
         // What stands beside checkpoints describes them: the trainer refuses to continue them with another model.
         if !run.hasCheckpoint { try LanguageModelBundle.describe(training.model, chosen, in: run.url) }
         let (model, result, score) = try run.recorded(kind: "lm", configuration: training, seed: optimization.seed) { outlet in
-            try training.run(tokens, outlet: outlet.shared(by: group, shardsState: shardOptimizer))
+            try training.run(tokens, outlet: shared(outlet))
         }
         let finished: any CausalLanguageModel = format == .llama ? try LlamaModel(model, context: context) : model
         try PretrainedModel(model: finished, tokenizer: chosen).save(to: run.url)

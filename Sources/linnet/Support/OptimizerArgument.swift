@@ -1,7 +1,5 @@
 import ArgumentParser
-import Foundation
 import Optim
-import Yams
 
 /// An optimizer on the command line: its name, or in YAML its name with settings, such as `galore: {rank: 32}`.
 struct OptimizerArgument: ExpressibleByArgument {
@@ -22,23 +20,13 @@ struct OptimizerArgument: ExpressibleByArgument {
     ///   - adamW: further settings of AdamW.
     /// - Throws: `ValidationError` for what is no name with settings, `ConfigurationError` for an unknown one.
     func configuration(learningRate: Double, weightDecay: Double?, adamW: [String: Double] = [:]) throws -> OptimizerConfiguration {
-        let (name, given): (String, [String: Any]) = try parsed()
+        guard let (name, given) = NamedSettings.parse(text) else { throw malformed }
         var settings: [String: Any] = name == "adamw" ? adamW : [:]
         settings["learningRate"] = learningRate
         settings["weightDecay"] = weightDecay ?? settings["weightDecay"]
         settings.merge(given) { $1 }
-        guard JSONSerialization.isValidJSONObject(settings) else { throw malformed }
-        let json: Data = try JSONSerialization.data(withJSONObject: [name: settings])
-        return try JSONDecoder().decode(OptimizerConfiguration.self, from: json)
-    }
-
-    private func parsed() throws -> (name: String, settings: [String: Any]) {
-        let value: Any? = try? Yams.load(yaml: text)
-        if let name: String = value as? String { return (name, [:]) }
-        guard let mapping: [String: Any] = value as? [String: Any], mapping.count == 1, let (name, settings) = mapping.first,
-            let settings: [String: Any] = settings as? [String: Any]
-        else { throw malformed }
-        return (name, settings)
+        guard let found = try NamedSettings.decode(OptimizerConfiguration.self, name, settings) else { throw malformed }
+        return found
     }
 
     private var malformed: ValidationError {

@@ -30,20 +30,36 @@ import Training
         var evaluation: Double = 0
     }
 
-    private static func train(_ mesh: Mesh, accumulation: Int = 1, clipNorm: Double? = nil, perDevice: Int = 2) throws -> [Run] {
+    private typealias TokenTrainer = DistributedTrainer<PlainTransformer, [Int64], Tensor>
+
+    /// - Parameter zero: whether the optimizer's state is spread over the copies.
+    private static func trainer(
+        _ deployer: Deployer, accumulation: Int = 1, clipNorm: Double? = nil, zero: Bool, schedule: Schedule = .constant
+    ) throws -> (trainer: TokenTrainer, layout: ShardLayout) {
+        let model: PlainTransformer = try makeModel()
+        let layout: ShardLayout = try deployer.shard(model)
+        let groups: [ParameterGroup] = .decayingMatricesOnly(model.namedParameters())
+        let configuration: AdamWConfiguration = try AdamWConfiguration(learningRate: 0.01)
+        let optimizer: any Optimizer =
+            zero
+            ? try ZeroRedundancyOptimizer(groups: groups, configuration: configuration, group: deployer.groups.data)
+            : try AdamW(groups: groups, configuration: configuration)
+        let trainer: TokenTrainer = DistributedTrainer(
+            deployer, model: model, layout: layout, optimizer: optimizer, schedule: schedule, accumulation: accumulation,
+            clipNorm: clipNorm, collate: collate, loss: loss)
+        return (trainer, layout)
+    }
+
+    private static func train(
+        _ mesh: Mesh, accumulation: Int = 1, clipNorm: Double? = nil, perDevice: Int = 2, zero: Bool = false
+    ) throws -> [Run] {
         try ProcessGroup.onThreads(mesh.worldSize) { group in
             let deployer: Deployer = try Deployer(mesh: mesh, group: group, seed: 4)
-            let model: PlainTransformer = try makeModel()
-            let layout: ShardLayout = try deployer.shard(model)
-            let optimizer: AdamW = try AdamW(
-                groups: .decayingMatricesOnly(model.namedParameters()), configuration: AdamWConfiguration(learningRate: 0.01))
-            let trainer: DistributedTrainer<PlainTransformer, [Int64], Tensor> = DistributedTrainer(
-                deployer, model: model, layout: layout, optimizer: optimizer, schedule: .warmUpCosine(warmUp: 1),
-                accumulation: accumulation,
-                clipNorm: clipNorm, collate: collate, loss: loss)
+            let (trainer, layout): (TokenTrainer, ShardLayout) = try trainer(
+                deployer, accumulation: accumulation, clipNorm: clipNorm, zero: zero, schedule: .warmUpCosine(warmUp: 1))
             var run: Run = Run()
             run.losses = try trainer.fit(examples, epochs: 2, perDevice: perDevice)
-            run.state = try layout.wholeState(of: model).mapValues { $0.flattened().array(Double.self) }
+            run.state = try layout.wholeState(of: trainer.model).mapValues { $0.flattened().array(Double.self) }
             run.evaluation = try trainer.evaluate(examples, perDevice: perDevice)
             return run
         }
@@ -69,6 +85,54 @@ import Training
         Self.expectEqual(try Self.train(Mesh(dp: 2, mp: 2), perDevice: 4), whole)
         Self.expectEqual(try Self.train(Mesh(dp: 1, mp: 4), perDevice: 8), whole)
         Self.expectEqual(try Self.train(Mesh(dp: 2, mp: 2), accumulation: 2), whole)
+    }
+
+    /// With the optimizer's state spread over the copies the numbers are the same, and a rank holds its part of the bytes.
+    @Test func spreadStateTrainsAlike() throws {
+        let whole: Run = try Self.train(Mesh(dp: 1, mp: 1), clipNorm: 0.05, perDevice: 8)[0]
+        Self.expectEqual(try Self.train(Mesh(dp: 4, mp: 1), clipNorm: 0.05, zero: true), whole)
+        Self.expectEqual(try Self.train(Mesh(dp: 2, mp: 2), clipNorm: 0.05, perDevice: 4, zero: true), whole)
+        let bytes: [Int] = try ProcessGroup.onThreads(2) { group in
+            let deployer: Deployer = try Deployer(mesh: Mesh(dp: 2, mp: 1), group: group)
+            let counts: [Int] = try [false, true].map { zero in
+                let made: TokenTrainer = try Self.trainer(deployer, zero: zero).trainer
+                try made.fit(Self.examples, perDevice: 4, steps: 1)
+                return made.optimizer.stateByteCount
+            }
+            return counts[1] * 100 / counts[0]
+        }
+        #expect(bytes.allSatisfy { (30...70).contains($0) } && bytes.reduce(0, +) >= 99, "\(bytes)")
+    }
+
+    /// A checkpoint of four ranks whose state is spread is read by any mesh, spread or not.
+    @Test func spreadStateMovesBetweenMeshes() throws {
+        try TestPaths.withTemporaryFolder { folder in
+            @Sendable func run(_ mesh: Mesh, zero: Bool, steps: Int, saves: Bool) throws -> [Run] {
+                try ProcessGroup.onThreads(mesh.worldSize) { group in
+                    let deployer: Deployer = try Deployer(mesh: mesh, group: group, seed: 4, workFolder: folder)
+                    let (trainer, layout): (TokenTrainer, ShardLayout) = try Self.trainer(deployer, zero: zero)
+                    if !saves { try trainer.restore() }
+                    var run: Run = Run()
+                    run.losses = try trainer.fit(Self.examples, epochs: 2, perDevice: 8 / mesh.dp, steps: steps)
+                    if saves { try trainer.save() }
+                    run.state = try layout.wholeState(of: trainer.model).mapValues { $0.flattened().array(Double.self) }
+                    return run
+                }
+            }
+            let alone: Mesh = Mesh(dp: 1, mp: 1)
+            let whole: Run = try ProcessGroup.onThreads(1) { group in
+                let (trainer, layout): (TokenTrainer, ShardLayout) = try Self.trainer(
+                    try Deployer(mesh: alone, group: group, seed: 4), zero: false)
+                var run: Run = Run()
+                run.losses = Array(try trainer.fit(Self.examples, epochs: 2, perDevice: 8).suffix(2))
+                run.state = try layout.wholeState(of: trainer.model).mapValues { $0.flattened().array(Double.self) }
+                return run
+            }[0]
+            _ = try run(Mesh(dp: 2, mp: 2), zero: true, steps: 2, saves: true)
+            for (mesh, zero) in [(Mesh(dp: 2, mp: 2), true), (Mesh(dp: 4, mp: 1), true), (Mesh(dp: 1, mp: 2), false), (alone, false)] {
+                Self.expectEqual(try run(mesh, zero: zero, steps: 4, saves: false), whole)
+            }
+        }
     }
 
     /// The norm is that of the whole model: shares summed over a copy's ranks, the rest counted once.

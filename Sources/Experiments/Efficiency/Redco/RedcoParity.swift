@@ -44,24 +44,71 @@ struct RedcoParity {
         }
     }
 
-    private func train(_ deployer: Deployer, weights: [String: [Float]]?) throws -> Outcome {
-        var outcome: Outcome = Outcome()
+    /// The numbers that a run is made of.
+    enum Arithmetic: Sendable {
+        case float32
+        /// In which 30 steps leave no rounding to be seen, so that what is left is a fault.
+        case float64
+        /// float32 from weights that are a rounding error off: how far rounding alone takes the losses.
+        case nudged
+    }
+
+    /// Losses of the steps on a mesh.
+    func losses(on mesh: Mesh, _ arithmetic: Arithmetic) throws -> [Double] {
+        let parity: RedcoParity = self
+        return try launch.run(mesh.worldSize) { group in
+            let deployer: Deployer = try Deployer(mesh: mesh, group: group, seed: parity.seed)
+            return try parity.fit(try parity.trainer(deployer, arithmetic).trainer)
+        }[0]
+    }
+
+    private typealias FamilyTrainer = DistributedTrainer<Module, [Int32], Tensor>
+
+    private func trainer(_ deployer: Deployer, _ arithmetic: Arithmetic) throws -> (trainer: FamilyTrainer, layout: ShardLayout) {
         let model: Module = try family.make(setting.layers, seed)
+        switch arithmetic {
+        case .float32: break
+        case .float64: model.to(dtype: .float64)
+        case .nudged: Self.nudge(model, seed)
+        }
         let layout: ShardLayout = try divide(model, deployer)
         let optimizer: AdamW = try AdamW(
             groups: .decayingMatricesOnly(model.namedParameters()),
             configuration: AdamWConfiguration(learningRate: 3e-3, beta1: 0.9, beta2: 0.95, weightDecay: 0.01))
         let family: RedcoFamily = family
-        let trainer: DistributedTrainer<Module, [Int32], Tensor> = DistributedTrainer(
+        let trainer: FamilyTrainer = DistributedTrainer(
             deployer, model: model, layout: layout, optimizer: optimizer,
-            schedule: .warmUpCosine(warmUp: max(1, setting.steps / 10), finalFraction: 0.1),
+            schedule: .inverseSquareRoot(warmUp: 50),
             clipNorm: 1,
             collate: Self.collate, loss: { model, rows, _, _ in family.loss(model, rows) })
+        return (trainer, layout)
+    }
+
+    /// Moves every weight by the last bit of a float32, up or down by chance.
+    private static func nudge(_ model: Module, _ seed: UInt64) {
+        let random: RandomGenerator = RandomGenerator(seed: seed &+ 1, device: .cpu)
+        noGrad {
+            for weight in model.parameters() {
+                let signs: Tensor = Tensor.uniform(weight.shape, generator: random) * 2 - 1
+                weight.add_(weight * signs.sign() * 0x1p-23)
+            }
+        }
+    }
+
+    @discardableResult
+    private func fit(_ trainer: FamilyTrainer) throws -> [Double] {
+        try trainer.fit(
+            rows, epochs: Int.max / rows.count, perDevice: setting.rows / trainer.deployer.mesh.dp, steps: setting.steps)
+    }
+
+    private func train(_ deployer: Deployer, weights: [String: [Float]]?) throws -> Outcome {
+        var outcome: Outcome = Outcome()
+        let (trainer, layout): (FamilyTrainer, ShardLayout) = try trainer(deployer, .float32)
+        let (model, optimizer): (Module, any Optimizer) = (trainer.model, trainer.optimizer)
         deployer.groups.model.resetStats()
         deployer.groups.data.resetStats()
         let started: ContinuousClock.Instant = .now
-        outcome.losses = try trainer.fit(
-            rows, epochs: Int.max / rows.count, perDevice: setting.rows / deployer.mesh.dp, steps: setting.steps)
+        outcome.losses = try fit(trainer)
         outcome.seconds = (ContinuousClock.now - started) / .seconds(setting.steps)
         outcome.modelStats = deployer.groups.model.stats
         outcome.dataStats = deployer.groups.data.stats
