@@ -19,6 +19,9 @@ public protocol UpdateRule: Codable, Sendable, Equatable {
     /// Updates the batch's parameters and state in place; runs under `noGrad`. Gradients must not be written to.
     func update(_ batch: UpdateBatch)
 
+    /// Whether every element is updated from its own gradient and state alone, so that pieces of a parameter can be updated apart from one another.
+    var isElementwise: Bool { get }
+
     /// Whether the rule updates a parameter of this name and shape; ``fallback`` updates the others.
     func applies(to name: String, shape: [Int]) -> Bool
 
@@ -29,6 +32,8 @@ public protocol UpdateRule: Codable, Sendable, Equatable {
 
 extension UpdateRule {
     public func initialState(_ name: String, of parameter: Tensor) -> Tensor { parameter.zerosLike() }
+
+    public var isElementwise: Bool { false }
 
     public func applies(to name: String, shape: [Int]) -> Bool { true }
 

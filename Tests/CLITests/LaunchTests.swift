@@ -45,6 +45,46 @@ struct LaunchTests {
         }
     }
 
+    /// Two copies of two shares each, and one copy of two shares with another mixer, are one process; a run changes its shards on the way.
+    @Test func processesThatShareAModelEqualOne() throws {
+        try withText { folder in
+            let flags: [String] = ["--steps", "50", "--checkpoint-every", "25", "--keep", "9", "--average-decay", "0.9"]
+            for (mixer, ranks, more) in [("softmax", 4, []), ("gla", 2, []), ("softmax", 4, ["--shard-optimizer"])] {
+                let kind: [String] = flags + ["--mixer", mixer]
+                let name: String = "\(mixer)-\(ranks)\(more.joined())"
+                let one: LinnetResult = try LinnetProcess(["train", "lm", "--out", "\(name)-one"] + Self.model + kind, in: folder).finish()
+                #expect(one.status == 0, "\(one.errors)")
+                let several: LinnetResult = try start(ranks, name, kind + ["--model-shards", "2"] + more, in: folder).finish()
+                #expect(several.status == 0, "\(several.errors)")
+                #expect(try distance("\(name)-one", name, in: folder) <= 1e-5)
+            }
+            // From the middle on in one process, and the other way round.
+            for (out, extra, ranks) in [("softmax-4", [], 1), ("softmax-4-one", ["--model-shards", "2"], 2)] {
+                let store: CheckpointStore = CheckpointStore(folder.appendingPathComponent("\(out)/checkpoints"))
+                try FileManager.default.removeItem(at: store.url(step: 50))
+                let resumed: LinnetResult = try start(ranks, out, flags + ["--mixer", "softmax", "--resume"] + extra, in: folder).finish()
+                #expect(resumed.status == 0, "\(resumed.errors)")
+            }
+            #expect(try distance("softmax-4", "softmax-4-one", in: folder) <= 1e-5)
+        }
+    }
+
+    @Test func sharesThatDoNotFitAreOneLine() throws {
+        try withText { folder in
+            let cases: [(Int, [String], String)] = [
+                (3, ["--model-shards", "2"], "--model-shards 2 does not divide 3 processes"),
+                (2, ["--model-shards", "0"], "has to be at least 1"),
+                (2, ["--model-shards", "2", "--compress-gradients", "topk"], "leave out --model-shards"),
+                (2, ["--model-shards", "2", "--optimizer", "lamb"], "looks at whole matrices"),
+                (2, ["--compress-gradients", "gzip"], "powersgd, topk, quantization"),
+            ]
+            for (ranks, flags, part) in cases {
+                let result: LinnetResult = try start(ranks, "run", ["--steps", "2"] + flags, in: folder).finish()
+                #expect(result.status == 2 && result.errors.contains(part), "\(flags): \(result.errors)")
+            }
+        }
+    }
+
     @Test func aKilledRankStopsTheOthersAndTheRunContinuesWithFewer() throws {
         try withText { folder in
             // More steps than there is time for.

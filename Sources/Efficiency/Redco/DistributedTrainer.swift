@@ -21,7 +21,8 @@ public final class DistributedTrainer<Model: Module, Example, Batch> {
     private let collate: ([Example]) throws -> Batch
     private let loss: (Model, Batch, Bool, RandomGenerator) throws -> Tensor
     private let step: Step?
-    private let names: [ObjectIdentifier: ParameterPath]
+    /// Of the optimizer's parameters; "" for those that are none of the model's.
+    private let parameterNames: [ParameterPath]
     /// Steps done.
     public private(set) var stepsDone: Int = 0
     /// The step at which the next call of ``fit(_:epochs:perDevice:evaluation:steps:observe:)`` begins, after a checkpoint was read.
@@ -58,7 +59,8 @@ public final class DistributedTrainer<Model: Module, Example, Batch> {
         self.step = step
         self.collate = collate
         self.loss = loss
-        names = ShardLayout.names(of: model)
+        let names: [ObjectIdentifier: ParameterPath] = ShardLayout.names(of: model)
+        parameterNames = optimizer.parameters.map { names[ObjectIdentifier($0)] ?? "" }
     }
 
     /// Trains over all examples; all ranks have to call, with the same examples and the same weights where they hold the same. Every epoch is another shuffle; what does not fill a step at an epoch's
@@ -79,6 +81,7 @@ public final class DistributedTrainer<Model: Module, Example, Batch> {
         observe: (Int, Double) throws -> Void = { _, _ in }
     ) throws -> [Double] {
         let size: Int = deployer.globalBatch(perDevice: perDevice, accumulation: accumulation)
+        try layout?.check(optimizer)
         guard size > 0, examples.count >= size else {
             throw ShardingError("\(examples.count) examples do not fill a step of \(size); use smaller batches")
         }
@@ -174,12 +177,7 @@ public final class DistributedTrainer<Model: Module, Example, Batch> {
     /// Gradients and loss averaged over the copies in one message; gradients of which the ranks of a copy hold shares are summed over these first.
     private func averaged(_ gradients: [Tensor?], _ loss: Double) throws -> ([Tensor?], Double) {
         let parameters: [Tensor] = optimizer.parameters
-        if let partial = layout?.partialParameters, !partial.isEmpty {
-            for (gradient, parameter) in zip(gradients, parameters) where names[ObjectIdentifier(parameter)].map(partial.contains) ?? false
-            {
-                if let gradient { try deployer.groups.model.allReduce(gradient, .sum) }
-            }
-        }
+        try layout?.sumShares(of: gradients, named: parameterNames)
         let group: ProcessGroup = deployer.groups.data
         if group.worldSize == 1 { return (gradients, loss) }
         return try noGrad {
@@ -194,18 +192,10 @@ public final class DistributedTrainer<Model: Module, Example, Batch> {
         }
     }
 
-    /// The norm of the whole model's gradients: shares are summed over the ranks of a copy, what every rank holds is counted once.
+    /// Limited to the norm of the whole model's gradients.
     private func clipped(_ gradients: [Tensor?]) throws -> [Tensor?] {
         guard let clipNorm else { return gradients }
-        let isShared: [Bool] = optimizer.parameters.map { names[ObjectIdentifier($0)].map { layout?.isSharded($0) ?? false } ?? false }
-        func square(_ sharded: Bool) -> Double {
-            let chosen: [Tensor?] = zip(gradients, isShared).filter { $1 == sharded }.map { $0.0 }
-            let norm: Double = globalNorm(chosen)
-            return norm * norm
-        }
-        let shares: Tensor = Tensor([square(true)], [1], dtype: .float64, device: .cpu)
-        try deployer.groups.model.allReduce(shares, .sum)
-        let norm: Double = (square(false) + shares.item(Double.self)).squareRoot()
+        let norm: Double = try wholeLayout.norm(of: gradients, named: parameterNames)
         guard norm.isFinite, norm > clipNorm else { return gradients }
         return noGrad { gradients.map { $0.map { $0 * (clipNorm / norm) } } }
     }
@@ -215,7 +205,7 @@ public final class DistributedTrainer<Model: Module, Example, Batch> {
     public func checkReplicas() throws {
         let named: [(name: String, tensor: Tensor)] = model.namedParameters()
         try check(named, over: deployer.groups.data)
-        try check(named.filter { !(layout?.isSharded($0.name) ?? false) }, over: deployer.groups.model)
+        try check(named.filter { !(layout?.isDivided($0.name) ?? false) }, over: deployer.groups.model)
     }
 
     private func check(_ parameters: [(name: String, tensor: Tensor)], over group: ProcessGroup) throws {

@@ -3,7 +3,7 @@ import Torch
 import Training
 
 /// How a model that ``AutoShard`` has divided lies on the ranks: what is needed to save it, to train it and to say what it costs.
-public struct ShardLayout {
+public struct ShardLayout: ModelDivision {
     /// The ranks that share the model.
     public let group: ProcessGroup
     /// The layout of every parameter, by its name. The stored form is the undivided model's.
@@ -14,7 +14,9 @@ public struct ShardLayout {
     public let localPairs: [String]
     public let joinedPairs: [String]
 
-    public func isSharded(_ name: ParameterPath) -> Bool { specs[name]?.axis != nil }
+    public func isDivided(_ name: ParameterPath) -> Bool { specs[name]?.axis != nil }
+
+    public func isPartial(_ name: ParameterPath) -> Bool { partialParameters.contains(name) }
 
     /// The names of a model's parameters by their tensors.
     static func names(of model: Module) -> [ObjectIdentifier: ParameterPath] {
@@ -31,24 +33,9 @@ public struct ShardLayout {
         return spec.assembled(try group.allGather(piece.detached().contiguous()))
     }
 
-    /// The parameters and buffers of the undivided model, under its names, on every rank; all have to call.
-    public func wholeState(of model: Module) throws -> [String: Tensor] {
-        var state: [String: Tensor] = [:]
-        for (name, tensor) in model.stateTensors() { state[name] = try whole(tensor, named: name) }
-        return state
-    }
-
-    /// Loads the parameters of an undivided model into this rank's share.
-    /// - Throws: `CheckpointDifference` where names or shapes do not fit.
-    public func load(_ state: [String: Tensor], into model: Module) throws {
-        var pieces: [String: Tensor] = [:]
-        for (name, tensor) in state { pieces[name] = try piece(of: tensor, named: name) }
-        try model.load(pieces)
-    }
-
     /// This rank's piece of a parameter or of a tensor of its shape, such as an optimizer's moment.
     /// - Throws: ``ShardingError`` where the ranks do not divide its axis.
-    func piece(of tensor: Tensor, named name: ParameterPath) throws -> Tensor {
+    public func piece(of tensor: Tensor, named name: ParameterPath) throws -> Tensor {
         let spec: ShardSpec = specs[name] ?? .replicated
         if let axis = spec.axis, axis >= tensor.ndim || tensor.dim(axis) % (spec.parts * group.worldSize) != 0 {
             throw ShardingError("\(name) of shape \(tensor.shape) cannot be shared by \(group.worldSize) ranks along axis \(axis)")

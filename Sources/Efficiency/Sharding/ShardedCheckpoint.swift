@@ -143,7 +143,7 @@ public struct ShardedCheckpoint: Sendable {
             }
             if tensor.shape == shapes[parameter] {
                 local[name] = try layout.piece(of: tensor, named: parameter)
-            } else if index.specs[parameter]?.axis == nil, !layout.isSharded(parameter) {
+            } else if index.specs[parameter]?.axis == nil, !layout.isDivided(parameter) {
                 local[name] = tensor
             } else {
                 throw ShardingError("\(source.path): \(name) is not shaped like its parameter; continue with \(index.shards) model shards")

@@ -33,6 +33,8 @@ public struct AdagradConfiguration: UpdateRule {
         try requirement.nonNegative(epsilon, "epsilon")
     }
 
+    public var isElementwise: Bool { true }
+
     public func stateNames(shape: [Int]) -> [String] { ["sum"] }
 
     public func initialState(_ name: String, of parameter: Tensor) -> Tensor {

@@ -38,6 +38,8 @@ public struct KarConfiguration: UpdateRule {
         try requirement.nonNegative(weightDecay, "weightDecay")
     }
 
+    public var isElementwise: Bool { true }
+
     public func stateNames(shape: [Int]) -> [String] { betas.indices.map { "exp_avg_\($0)" } }
 
     public func update(_ batch: UpdateBatch) {

@@ -30,6 +30,8 @@ public struct LionConfiguration: UpdateRule {
         try requirement.nonNegative(weightDecay, "weightDecay")
     }
 
+    public var isElementwise: Bool { true }
+
     public func stateNames(shape: [Int]) -> [String] { ["exp_avg"] }
 
     public func update(_ batch: UpdateBatch) {

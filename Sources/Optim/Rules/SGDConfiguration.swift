@@ -40,6 +40,8 @@ public struct SGDConfiguration: UpdateRule {
             !nesterov || (momentum > 0 && dampening == 0), "nesterov", nesterov, "needs momentum above 0 and dampening 0")
     }
 
+    public var isElementwise: Bool { true }
+
     public func stateNames(shape: [Int]) -> [String] { momentum == 0 ? [] : ["momentum_buffer"] }
 
     public func update(_ batch: UpdateBatch) {

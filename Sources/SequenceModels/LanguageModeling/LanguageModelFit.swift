@@ -28,14 +28,16 @@ package struct LanguageModelFit {
     ///   - network: whose state the checkpoints hold.
     ///   - corpus: tokens to train and to validate on.
     ///   - outlet: where checkpoints and metrics go, whether an earlier run goes on, and the ranks among which each batch is divided.
+    ///   - division: of the network among the ranks that share it; nil for one that is whole.
     package func run(
-        _ network: some CausalLanguageModel, _ corpus: LanguageModelTraining.Corpus, _ outlet: TrainingOutlet
+        _ network: some CausalLanguageModel, _ corpus: LanguageModelTraining.Corpus, _ outlet: TrainingOutlet,
+        _ division: (any ModelDivision)? = nil
     ) throws -> (result: TrainingResult, score: LanguageModelScore) {
         let source: TextWindows = TextWindows(corpus.training, context: context, rows: rows, seed: trainer.seed)
         let held: TextWindows = corpus.held(context: context, rows: rows)
         let result: TrainingResult = try outlet.train(
             network, with: try outlet.optimizer(.stateSpace(network), optimizer),
-            on: try ShardedBatches(source, rows: rows, over: outlet.group), trainer, description: description,
+            on: try ShardedBatches(source, rows: rows, over: outlet.group), trainer, division: division, description: description,
             validation: {
                 let score: LanguageModelScore = network.score(held, charactersPerToken: corpus.charactersPerToken)
                 return ["loss": score.loss, "bits_per_character": score.bitsPerCharacter]

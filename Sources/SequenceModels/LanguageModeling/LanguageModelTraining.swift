@@ -42,6 +42,7 @@ public struct LanguageModelTraining: Codable, Sendable {
     /// - Parameters:
     ///   - corpus: tokens to train and to validate on.
     ///   - outlet: where checkpoints and metrics go, whether an earlier run goes on, and the ranks among which each batch is divided.
+    /// - Returns: the whole model on every rank, also where the ranks have shared it.
     public func run(
         _ corpus: Corpus, outlet: TrainingOutlet = TrainingOutlet()
     ) throws -> (model: LanguageModel, result: TrainingResult, score: LanguageModelScore) {
@@ -49,7 +50,12 @@ public struct LanguageModelTraining: Codable, Sendable {
         let network: LanguageModel = try LanguageModel(model)
         let fit: LanguageModelFit = LanguageModelFit(
             optimizer: optimizer, trainer: trainer, context: context, rows: rows, description: try sortedJSON())
-        let (result, score) = try fit.run(network, corpus, outlet)
-        return (network, result, score)
+        let division: (any ModelDivision)? = try outlet.divide?(network)
+        let (result, score) = try fit.run(network, corpus, outlet, division)
+        guard let division else { return (network, result, score) }
+        let whole: LanguageModel = try LanguageModel(model)
+        try whole.load(try division.wholeState(of: network))
+        whole.train(false)
+        return (whole, result, score)
     }
 }

@@ -94,8 +94,7 @@ public final class DistributedDataParallel {
     /// - Throws: ``DistributedError/diverged(rank:detail:)`` on every rank where they do not.
     public func checkReplicas() throws {
         if try group.holdsSame(replicated) { return }
-        let advice: String = "start again from the last checkpoint, and look for work that is not the same on all ranks"
-        throw DistributedError.diverged(rank: group.rank, detail: "their checksums differ; \(advice)")
+        throw DistributedError.replicasDiffer(rank: group.rank)
     }
 }
 

@@ -17,6 +17,17 @@ public enum DistributedError: Error, CustomStringConvertible, Sendable, Equatabl
     /// Members that have to hold the same parameters do not.
     case diverged(rank: Int, detail: String)
 
+    /// Replicas whose checksums are not the same.
+    static func replicasDiffer(rank: Int) -> DistributedError {
+        let advice: String = "start again from the last checkpoint, and look for work that is not the same on all ranks"
+        return .diverged(rank: rank, detail: "their checksums differ; \(advice)")
+    }
+
+    /// Ranks that have read checkpoints of several steps.
+    static func startsApart(rank: Int, steps: [Int]) -> DistributedError {
+        .diverged(rank: rank, detail: "they start from checkpoints of the steps \(steps); let all of them read the same folder")
+    }
+
     public var description: String {
         switch self {
         case .unavailable(let detail): "several processes cannot work together: \(detail)"

@@ -29,8 +29,8 @@ struct TrainingReplicas {
         let saves: Bool
     }
 
-    func agree(loss: Double, stops: Bool, saves: Bool) throws -> Agreement {
-        let values: Tensor = Tensor([loss, stops ? 1 : 0, saves && group.rank == 0 ? 1 : 0], device: .cpu)
+    func agree(_ own: Agreement) throws -> Agreement {
+        let values: Tensor = Tensor([own.loss, own.stops ? 1 : 0, own.saves && group.rank == 0 ? 1 : 0], device: .cpu)
         try group.allReduce(values)
         let sums: [Double] = values.array(Double.self)
         return Agreement(loss: sums[0] / Double(group.worldSize), stops: sums[1] > 0, saves: sums[2] > 0)
@@ -39,11 +39,7 @@ struct TrainingReplicas {
     /// After all ranks have read a checkpoint, or none: the same one, and every rank but the first on a random stream of its own, so that dropout
     /// differs between the parts of a batch.
     func begin(at step: Int) throws {
-        let steps: [Int] = try group.allGather(Tensor([Int64(step)], device: .cpu)).map { Int($0.item(Int64.self)) }
-        guard steps.allSatisfy({ $0 == step }) else {
-            throw DistributedError.diverged(
-                rank: group.rank, detail: "they start from checkpoints of the steps \(steps); let all of them read the same folder")
-        }
+        try group.agree(onStart: step)
         try parallel.synchronize()
         if group.rank > 0 {
             let mixed: UInt64 = (seed &+ UInt64(step)) &* 0x9E37_79B9_7F4A_7C15 &+ UInt64(group.rank)
@@ -59,5 +55,14 @@ struct TrainingReplicas {
     func loadExchange(_ state: [String: Tensor]) throws {
         if state.isEmpty { return }
         try parallel.exchange?.load(GradientExchangeState(state, for: group))
+    }
+}
+
+extension ProcessGroup {
+    /// Checks that all ranks begin at one step.
+    /// - Throws: ``DistributedError/diverged(rank:detail:)`` on every rank where they do not.
+    func agree(onStart step: Int) throws {
+        let steps: [Int] = try allGather(Tensor([Int64(step)], device: .cpu)).map { Int($0.item(Int64.self)) }
+        if !steps.allSatisfy({ $0 == step }) { throw DistributedError.startsApart(rank: rank, steps: steps) }
     }
 }

@@ -26,6 +26,7 @@ public final class Trainer<Source: BatchSource> {
     private let parameters: [(name: String, tensor: Tensor)]
     private let average: ExponentialMovingAverage?
     private let replicas: TrainingReplicas?
+    private let shares: TrainingShares?
     private var state: TrainingState = TrainingState()
     private var lastSaved: Date = Date()
     private var lastCheckpoint: String?
@@ -37,6 +38,7 @@ public final class Trainer<Source: BatchSource> {
     ///   - configuration: steps, schedule, clipping, checkpoints.
     ///   - folder: where checkpoints go; nil writes none.
     ///   - group: the ranks among which the work is divided; `source` gives this rank's part.
+    ///   - division: of the model among ranks that share each copy, where there are such; `group` are then the ranks that hold the same share.
     ///   - exchange: averages the gradients in place of a plain all-reduce.
     ///   - description: everything that defines the run, as JSON; a checkpoint with another one is refused.
     ///   - sink: receives the metrics.
@@ -46,7 +48,7 @@ public final class Trainer<Source: BatchSource> {
     /// - Throws: `ConfigurationError` for a moving average that cannot be made, ``DistributedError`` where the ranks do not find together.
     public init(
         model: Module, optimizer: any Optimizer, source: Source, configuration: TrainerConfiguration, folder: URL? = nil,
-        group: ProcessGroup = .single, exchange: (any GradientExchange)? = nil,
+        group: ProcessGroup = .single, division: (any ModelDivision)? = nil, exchange: (any GradientExchange)? = nil,
         description: String = "{}", sink: any MetricSink = MetricFanOut([]), progress: ProgressStyle = .automatic(),
         validation: (() throws -> [String: Double])? = nil, loss: @escaping (Source.Batch) throws -> Tensor
     ) throws {
@@ -67,6 +69,8 @@ public final class Trainer<Source: BatchSource> {
             try ExponentialMovingAverage(parameters.map(\.tensor), names: parameters.map(\.name), decay: decay, biasCorrected: true)
         }
         replicas = try TrainingReplicas(model, parameters: parameters, group: group, hook: exchange, seed: configuration.seed)
+        shares = TrainingShares(division, parameters: parameters)
+        try shares?.division.check(optimizer)
         state.configuration = description
     }
 
@@ -77,6 +81,7 @@ public final class Trainer<Source: BatchSource> {
     public func run(resume: Bool = false) throws -> TrainingResult {
         if resume { try restore() }
         try replicas?.begin(at: state.step)
+        try shares?.division.group.agree(onStart: state.step)
         let prefetcher: Prefetcher<Source.Batch, Int>? = makePrefetcher()
         let bar: ProgressBar = ProgressBar(
             "training", total: configuration.steps, start: state.step, unit: source.itemName, style: progress)
@@ -128,7 +133,7 @@ public final class Trainer<Source: BatchSource> {
             accumulator.add(found)
         }
         let (agreed, mean) = try together(loss: total / Double(configuration.accumulation), accumulator.takeMean())
-        let (gradients, norm) = limited(mean)
+        let (gradients, norm) = try limited(mean)
         let factor: Double = configuration.schedule.factor(step: state.step, of: configuration.steps)
         let outcome: StepOutcome = StepOutcome(
             loss: agreed.loss, gradientNorm: norm, learningRate: factor * optimizer.learningRate, gradients: gradients,
@@ -152,12 +157,15 @@ public final class Trainer<Source: BatchSource> {
     /// The step's mean loss and gradients over all ranks.
     private func together(loss: Double, _ gradients: [Tensor?]) throws -> (TrainingReplicas.Agreement, [Tensor?]) {
         let minutesDue: Bool = isMinutesDue
-        guard let replicas else { return (.init(loss: loss, stops: Interrupt.isRequested, saves: minutesDue), gradients) }
-        let agreed: TrainingReplicas.Agreement = try replicas.agree(loss: loss, stops: Interrupt.isRequested, saves: minutesDue)
-        return (agreed, configuration.accumulation == 1 ? gradients : try replicas.parallel.average(gradients))
+        let own: TrainingReplicas.Agreement = .init(loss: loss, stops: Interrupt.isRequested, saves: minutesDue)
+        var agreed: TrainingReplicas.Agreement = try replicas?.agree(own) ?? own
+        agreed = try shares?.agree(agreed) ?? agreed
+        guard let replicas, configuration.accumulation > 1 else { return (agreed, gradients) }
+        return (agreed, try replicas.parallel.average(gradients))
     }
 
-    private func limited(_ gradients: [Tensor?]) -> (gradients: [Tensor?], norm: Double) {
+    private func limited(_ gradients: [Tensor?]) throws -> (gradients: [Tensor?], norm: Double) {
+        if let shares { return try shares.limited(gradients, to: configuration.clipNorm) }
         guard let most = configuration.clipNorm else { return (gradients, globalNorm(gradients)) }
         return clipped(gradients, toGlobalNorm: most)
     }
@@ -259,18 +267,19 @@ public final class Trainer<Source: BatchSource> {
     private func saveCheckpoint() throws {
         guard let store else { return }
         try replicas?.parallel.checkReplicas()
+        try shares?.checkReplicas(of: model)
         let (tensors, scalars): ([String: Tensor], OptimizerScalars) = try optimizer.wholeState()
-        let exchange: [String: Tensor] = try replicas?.exchangeState() ?? [:]
+        var training: [String: Tensor] = Dictionary(uniqueKeysWithValues: tensors.map { ("optimizer." + $0.key, $0.value) })
+        for (name, tensor) in average?.stateTensors() ?? [:] { training["average." + name] = tensor }
+        training = try shares?.whole(training) ?? training
+        for (name, tensor) in try replicas?.exchangeState() ?? [:] { training["exchange." + name] = tensor }
+        let weights: [String: Tensor] = try shares?.division.wholeState(of: model) ?? Dictionary(uniqueKeysWithValues: model.stateTensors())
         lastSaved = Date()
         lastCheckpoint = store.url(step: state.step).path
-        if let replicas, replicas.group.rank > 0 { return }
+        if replicas?.group.rank ?? 0 > 0 || shares?.division.group.rank ?? 0 > 0 { return }
         state.optimizer = scalars
         state.averageUpdates = average?.updateCount ?? 0
-        var training: [String: Tensor] = Dictionary(uniqueKeysWithValues: tensors.map { ("optimizer." + $0.key, $0.value) })
         training["random.shared"] = RandomGenerator.shared(on: .cpu).state()
-        for (name, tensor) in average?.stateTensors() ?? [:] { training["average." + name] = tensor }
-        for (name, tensor) in exchange { training["exchange." + name] = tensor }
-        let weights: [String: Tensor] = Dictionary(uniqueKeysWithValues: model.stateTensors())
         try store.save(Checkpoint(model: weights, training: training, state: state))
         store.prune(keeping: configuration.keepCheckpoints, best: state.bestStep)
     }
@@ -279,12 +288,11 @@ public final class Trainer<Source: BatchSource> {
         guard let store, let checkpoint = try store.latest() else { return }
         let differences: [String] = ConfigurationDifference.between(there: checkpoint.state.configuration, here: description)
         if !differences.isEmpty { throw ConfigurationMismatch(folder: store.folder.path, differences: differences) }
-        try model.load(checkpoint.model)
-        if let scalars = checkpoint.state.optimizer {
-            try optimizer.loadState(checkpoint.training.below("optimizer."), scalars: scalars)
-        }
-        try average?.loadState(checkpoint.training.below("average."), updateCount: checkpoint.state.averageUpdates)
-        try replicas?.loadExchange(checkpoint.training.below("exchange."))
+        let training: [String: Tensor] = try shares?.pieces(of: checkpoint) ?? checkpoint.training
+        if let shares { try shares.division.load(checkpoint.model, into: model) } else { try model.load(checkpoint.model) }
+        if let scalars = checkpoint.state.optimizer { try optimizer.loadState(training.below("optimizer."), scalars: scalars) }
+        try average?.loadState(training.below("average."), updateCount: checkpoint.state.averageUpdates)
+        try replicas?.loadExchange(training.below("exchange."))
         if let random = checkpoint.training["random.shared"] { try RandomGenerator.shared(on: .cpu).restore(random.cloned()) }
         state = checkpoint.state
         lastCheckpoint = store.url(step: state.step).path

@@ -16,6 +16,8 @@ public struct TrainingOutlet {
     public var progress: ProgressStyle
     /// The ranks among which each batch is divided; ranks other than the first read checkpoints and write none.
     public var group: ProcessGroup
+    /// Divides a model in place among the ranks that share each copy of it; nil leaves models whole.
+    public var divide: ((Module) throws -> any ModelDivision)?
     /// Averages the gradients in place of a plain all-reduce.
     public var exchange: (any GradientExchange)?
     /// Whether the optimizer's state is spread over the ranks.
@@ -34,13 +36,6 @@ public struct TrainingOutlet {
         self.progress = progress
     }
 
-    /// The same, shared by the ranks of a group.
-    public func shared(by group: ProcessGroup, exchange: (any GradientExchange)? = nil, shardsState: Bool) -> TrainingOutlet {
-        var outlet: TrainingOutlet = self
-        (outlet.group, outlet.exchange, outlet.shardsState) = (group, exchange, shardsState)
-        return outlet
-    }
-
     /// Where the checkpoints of a run's folder lie.
     public static func checkpoints(in folder: URL) -> URL { folder.appendingPathComponent("checkpoints", isDirectory: true) }
 
@@ -50,17 +45,20 @@ public struct TrainingOutlet {
     ///   - optimizer: over the parameters that are trained.
     ///   - source: of the batches.
     ///   - configuration: steps, schedule, clipping, checkpoints.
+    ///   - division: what ``divide`` gave of the model; nil for a model that is whole.
     ///   - description: everything that defines the run, as JSON; a checkpoint with another one is refused.
     ///   - validation: metrics of the model in evaluation mode; nil validates never.
     ///   - loss: a scalar, the mean over the batch.
     /// - Throws: what the trainer throws.
     public func train<Source: BatchSource>(
-        _ model: Module, with optimizer: any Optimizer, on source: Source, _ configuration: TrainerConfiguration, description: String,
-        validation: (() throws -> [String: Double])?, loss: @escaping (Source.Batch) throws -> Tensor
+        _ model: Module, with optimizer: any Optimizer, on source: Source, _ configuration: TrainerConfiguration,
+        division: (any ModelDivision)? = nil, description: String, validation: (() throws -> [String: Double])?,
+        loss: @escaping (Source.Batch) throws -> Tensor
     ) throws -> TrainingResult {
         let trainer: Trainer<Source> = try Trainer(
             model: model, optimizer: optimizer, source: source, configuration: configuration, folder: folder.map(Self.checkpoints(in:)),
-            group: group, exchange: exchange, description: description, sink: sink, progress: progress, validation: validation, loss: loss)
+            group: group, division: division, exchange: exchange, description: description, sink: sink, progress: progress,
+            validation: validation, loss: loss)
         return try trainer.run(resume: resume)
     }
 

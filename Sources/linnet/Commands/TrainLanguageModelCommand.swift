@@ -1,5 +1,4 @@
 import ArgumentParser
-import Efficiency
 import Foundation
 import SequenceModels
 import Torch
@@ -12,8 +11,9 @@ struct TrainLanguageModelCommand: AsyncParsableCommand {
         discussion: """
             The last tenth of the text is held out for validation.
 
-            Under `linnet launch`, torchrun, mpirun or srun each batch is divided among the processes, and the first one writes the run. The numbers are
-            those of one process; a run may be continued with another number of them.
+            Under `linnet launch`, torchrun, mpirun or srun each batch is divided among the processes, and the first one writes the run. With
+            --model-shards N, N processes share each copy of the model. The numbers are those of one process; a run may be continued with another
+            number of them, or of shards.
 
             Examples:
               linnet train lm --text shakespeare.txt --mixer gla --out runs/gla
@@ -22,7 +22,8 @@ struct TrainLanguageModelCommand: AsyncParsableCommand {
               linnet train lm --text shakespeare.txt --mixer mom --memories 8 --active-memories 2 --memory-backend delta --out runs/mom
               linnet train lm --recipe recipe.yaml --steps 2000 --out runs/long --resume
               linnet launch -n 4 -- linnet train lm --text shakespeare.txt --mixer softmax --shard-optimizer --out runs/four
-              linnet launch -n 2 -- linnet train lm --text shakespeare.txt --compress-gradients 'topk: {reference: 0.02}' --out runs/small
+              linnet launch -n 4 -- linnet train lm --text shakespeare.txt --mixer softmax --model-shards 2 --out runs/shared
+              linnet launch -n 2 -- linnet train lm --text shakespeare.txt --mixer gla --compress-gradients 'topk: {reference: 0.02}' --out runs/small
             """)
 
     @Option(help: "A UTF-8 text file; may be given several times.")
@@ -43,12 +44,9 @@ struct TrainLanguageModelCommand: AsyncParsableCommand {
     var untiedHead: Bool = false
     @Option(help: "Format of the finished model: linnet, or llama for Hugging Face's Llama checkpoints (softmax attention only).")
     var format: Format = .linnet
-    @Flag(name: .customLong("shard-optimizer"), help: "Spread the optimizer's state over the processes (ZeRO, stage 1).")
-    var shardOptimizer: Bool = false
-    @Option(name: .customLong("compress-gradients"), help: CompressGradientsArgument.help)
-    var compressGradients: CompressGradientsArgument?
     @OptionGroup var mixerOptions: MixerOptions
     @OptionGroup var optimization: OptimizationOptions
+    @OptionGroup var distribution: DistributionOptions
     @OptionGroup var run: RunOptions
 
     enum Format: String, ExpressibleByArgument, CaseIterable { case linnet, llama }
@@ -59,14 +57,10 @@ struct TrainLanguageModelCommand: AsyncParsableCommand {
         let chosen: any Tokenizer = try TokenizerChoice(tokenizer).make(corpus: corpus, folder: run.resume ? run.url : nil)
         let training: LanguageModelTraining = try configuration(vocabularySize: chosen.vocabularySize)
         if format == .llama { _ = try LlamaConfiguration(training.model, context: context) }
-        let compression: GradientCompressionConfiguration? = try compressGradients?.configuration()
         // All processes have looked at the folder before the first of them writes into it.
         let group: ProcessGroup = try .fromEnvironment()
         let tokens: LanguageModelTraining.Corpus = try LanguageModelTraining.Corpus(corpus, tokenizer: chosen, context: context)
-        let exchange: LGreCo? = compression?.makeExchange(rank: group.rank, seed: optimization.seed)
-        func shared(_ outlet: TrainingOutlet) -> TrainingOutlet {
-            outlet.shared(by: group, exchange: exchange, shardsState: shardOptimizer)
-        }
+        let shared: (TrainingOutlet) -> TrainingOutlet = try distribution.sharing(group, seed: optimization.seed)
         guard group.rank == 0 else {
             Interrupt.install()
             _ = try training.run(tokens, outlet: shared(TrainingOutlet(folder: run.url, resume: run.resume, progress: .quiet)))

@@ -12,6 +12,7 @@ import Training
 /// weights that are one rounding error off shows how much of a difference in float32 is rounding, runs in float64 how much is not.
 public struct RedcoExperiment: Experiment {
     public static let slug: String = "redco"
+    public static let usesProcessGroup: Bool = true
     public static let summary: String =
         "Four families of transformers, written without a thought of ranks, trained on meshes of 4 ranks beside one process; seven training programs in three functions beside a plain loop."
 
