@@ -56,8 +56,10 @@ libtorch: $(VENV)/.torch ## install libtorch into .libtorch and write libtorch.p
 	@mkdir -p $(PKG_CONFIG_DIR)
 	libraries="-ltorch -ltorch_cpu -lc10"
 	for library in torch_cuda c10_cuda; do [ -e $(TORCH_DIR)/lib/lib$$library.so ] && libraries="$$libraries -l$$library"; done
+	cuda=""
+	[ -e $(TORCH_DIR)/lib/libtorch_cuda.so ] && for folder in $(TORCH_DIR)/../nvidia/*/include $(or $(CUDA_HOME),/usr/local/cuda)/include; do [ -d $$folder ] && cuda="$$cuda -I$$folder"; done
 	{ echo "Name: libtorch"; echo "Description: libtorch for Linnet"; echo "Version: 2.13.0"
-	  echo "Cflags: -I$(TORCH_DIR)/include -I$(TORCH_DIR)/include/torch/csrc/api/include"
+	  echo "Cflags: -I$(TORCH_DIR)/include -I$(TORCH_DIR)/include/torch/csrc/api/include$$cuda"
 	  echo "Libs: -L$(TORCH_DIR)/lib $$libraries"; } > $(PKG_CONFIG_DIR)/libtorch.pc.new
 	cmp -s $(PKG_CONFIG_DIR)/libtorch.pc.new $(PKG_CONFIG_DIR)/libtorch.pc 2>/dev/null && rm $(PKG_CONFIG_DIR)/libtorch.pc.new || mv $(PKG_CONFIG_DIR)/libtorch.pc.new $(PKG_CONFIG_DIR)/libtorch.pc
 

@@ -1,4 +1,4 @@
-// Process groups of libtorch's c10d: stores for the rendezvous, gloo as the transport, collectives as work to wait for.
+// Process groups of libtorch's c10d: stores for the rendezvous, gloo as the transport and NCCL between GPUs, collectives as work to wait for.
 #include "Boundary.h"
 
 #if defined(__linux__) && __has_include(<torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>)
@@ -13,12 +13,21 @@
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
 #include <torch/csrc/distributed/c10d/TCPStore.hpp>
 
+#include "NCCL.h"
+
 namespace {
 
 using Gloo = c10d::ProcessGroupGloo;
 
 struct Group {
-    c10::intrusive_ptr<Gloo> backend;
+    c10::intrusive_ptr<Gloo> gloo;
+    // Null where there is none.
+    c10::intrusive_ptr<c10d::Backend> nccl;
+
+    c10d::Backend &backend(const std::vector<at::Tensor> &tensors) const {
+        if (nccl && !tensors.empty() && tensors[0].is_cuda()) return *nccl;
+        return *gloo;
+    }
 };
 
 c10::intrusive_ptr<c10d::Store> &store(CTStore handle) { return *reinterpret_cast<c10::intrusive_ptr<c10d::Store> *>(handle); }
@@ -72,9 +81,10 @@ c10d::ReduceOp reduction(CTReduction kind) {
     }
 }
 
-c10::intrusive_ptr<c10d::Work> start(Gloo &backend, const CTCollective &what) {
+c10::intrusive_ptr<c10d::Work> start(const Group &members, const CTCollective &what) {
     auto inputs = tensors(what.inputs, what.inputCount);
     auto outputs = tensors(what.outputs, what.outputCount);
+    auto &backend = members.backend(outputs.empty() ? inputs : outputs);
     switch (what.kind) {
         case CTAllReduce: {
             c10d::AllreduceOptions options;
@@ -135,21 +145,26 @@ int ct_store_prefix(const char *prefix, CTStore base, CTStore *result) {
 void ct_release_store(CTStore handle) { delete &store(handle); }
 
 int ct_process_group(CTStore rendezvous, int rank, int worldSize, const char *interface, const char *peer, int64_t timeoutMilliseconds,
-                     CTProcessGroup *result) {
+                     bool gpus, CTProcessGroup *result) {
     return ct::guarded([&] {
         auto timeout = std::chrono::milliseconds(timeoutMilliseconds);
         auto options = Gloo::Options::create(timeout);
         options->devices.push_back(interface ? Gloo::createDeviceForInterface(interface) : Gloo::createDeviceForHostname(addressTowards(peer)));
         store(rendezvous)->setTimeout(timeout);
-        *result = reinterpret_cast<CTProcessGroup>(new Group{c10::make_intrusive<Gloo>(store(rendezvous), rank, worldSize, options)});
+        auto made = std::make_unique<Group>();
+        made->gloo = c10::make_intrusive<Gloo>(store(rendezvous), rank, worldSize, options);
+        if (gpus) made->nccl = ct::ncclBackend(store(rendezvous), rank, worldSize, timeout);
+        *result = reinterpret_cast<CTProcessGroup>(made.release());
     });
 }
 
 void ct_release_process_group(CTProcessGroup handle) { delete &group(handle); }
 
+bool ct_process_group_takes_gpu(CTProcessGroup handle) { return static_cast<bool>(group(handle).nccl); }
+
 int ct_collective(CTProcessGroup handle, const CTCollective *collective, CTWork *result) {
     return ct::guarded([&] {
-        *result = reinterpret_cast<CTWork>(new c10::intrusive_ptr<c10d::Work>(start(*group(handle).backend, *collective)));
+        *result = reinterpret_cast<CTWork>(new c10::intrusive_ptr<c10d::Work>(start(group(handle), *collective)));
     });
 }
 
@@ -178,8 +193,9 @@ int ct_store_file(const char *, int, CTStore *) { return unavailable(); }
 int ct_store_tcp(const char *, int, bool, int, int, int64_t, CTStore *) { return unavailable(); }
 int ct_store_prefix(const char *, CTStore, CTStore *) { return unavailable(); }
 void ct_release_store(CTStore) {}
-int ct_process_group(CTStore, int, int, const char *, const char *, int64_t, CTProcessGroup *) { return unavailable(); }
+int ct_process_group(CTStore, int, int, const char *, const char *, int64_t, bool, CTProcessGroup *) { return unavailable(); }
 void ct_release_process_group(CTProcessGroup) {}
+bool ct_process_group_takes_gpu(CTProcessGroup) { return false; }
 int ct_collective(CTProcessGroup, const CTCollective *, CTWork *) { return unavailable(); }
 int ct_work_wait(CTWork) { return unavailable(); }
 bool ct_work_is_done(CTWork) { return true; }

@@ -72,11 +72,14 @@ struct LaunchTests {
     @Test func sharesThatDoNotFitAreOneLine() throws {
         try withText { folder in
             let cases: [(Int, [String], String)] = [
-                (3, ["--model-shards", "2"], "--model-shards 2 does not divide 3 processes"),
+                (3, ["--model-shards", "2"], "--model-shards 2 does not divide the number of processes, which is 3"),
                 (2, ["--model-shards", "0"], "has to be at least 1"),
                 (2, ["--model-shards", "2", "--compress-gradients", "topk"], "leave out --model-shards"),
                 (2, ["--model-shards", "2", "--optimizer", "lamb"], "looks at whole matrices"),
-                (2, ["--compress-gradients", "gzip"], "powersgd, topk, quantization"),
+                (
+                    2, ["--compress-gradients", "gzip"],
+                    "error: gradient compression: no field is called \"gzip\"; there are powersgd, topk, quantization"
+                ),
             ]
             for (ranks, flags, part) in cases {
                 let result: LinnetResult = try start(ranks, "run", ["--steps", "2"] + flags, in: folder).finish()

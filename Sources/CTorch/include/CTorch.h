@@ -249,10 +249,13 @@ int ct_store_prefix(const char *prefix, CTStore store, CTStore *result);
 void ct_release_store(CTStore store);
 
 // Waits until all `worldSize` members have called. `interface` names the network interface; NULL takes the one by which `peer` is reached.
+// `gpus` says that each member has a GPU of its own.
 int ct_process_group(CTStore store, int rank, int worldSize, const char *interface, const char *peer, int64_t timeoutMilliseconds,
-                     CTProcessGroup *result);
+                     bool gpus, CTProcessGroup *result);
 // Waits for the operations in flight.
 void ct_release_process_group(CTProcessGroup group);
+// Whether tensors may be on GPUs (NCCL); otherwise all are on the CPU.
+bool ct_process_group_takes_gpu(CTProcessGroup group);
 
 typedef enum : int32_t {
     CTAllReduce = 0,  // outputs: one, changed in place

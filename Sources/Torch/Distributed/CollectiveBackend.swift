@@ -15,14 +15,14 @@ public enum ReduceOperation: String, Sendable, CaseIterable {
     }
 }
 
-/// Collective operations of one member of a process group (c10d over gloo). `ProcessGroup` of the library `Training` is built on it; use that.
+/// Collective operations of one member of a process group (c10d over gloo, and over NCCL for tensors on GPUs where libtorch and machine have it). `ProcessGroup` of the library `Training` is built on it; use that.
 ///
 /// All members have to start the same operations in the same order. Safe to use from several threads as long as that order is kept.
 public final class CollectiveBackend: Sendable {
     /// Whether this libtorch has what several processes need.
     public static var isAvailable: Bool { ct_distributed_available() }
 
-    /// An operation and its tensors, all contiguous and on the CPU.
+    /// An operation and its tensors, all contiguous and on the CPU or, where ``takesGPU`` says so, on this process's GPU.
     public enum Operation {
         /// Changes the tensor in place.
         case allReduce(Tensor, ReduceOperation)
@@ -51,19 +51,24 @@ public final class CollectiveBackend: Sendable {
     ///   - interface: name of the network interface, such as `eth0`; nil takes the one by which `peer` is reached.
     ///   - peer: a host that is reached over the network that the group is to use.
     ///   - timeout: after which an operation fails, in seconds.
+    ///   - withGPUs: whether every member has a GPU of its own, so that tensors on them go from one to the other (NCCL).
     /// - Throws: ``TorchError`` where a member did not come, the interface is not there, or libtorch has no gloo.
-    public init(store: RendezvousStore, rank: Int, worldSize: Int, interface: String? = nil, peer: String = "127.0.0.1", timeout: Double)
-        throws
-    {
+    public init(
+        store: RendezvousStore, rank: Int, worldSize: Int, interface: String? = nil, peer: String = "127.0.0.1", timeout: Double,
+        withGPUs: Bool = false
+    ) throws {
         var result: CTProcessGroup?
         let status: Int32 = ct_process_group(
-            store.handle, Int32(rank), Int32(worldSize), interface, peer, milliseconds(timeout), &result)
+            store.handle, Int32(rank), Int32(worldSize), interface, peer, milliseconds(timeout), withGPUs, &result)
         if status != 0 { throw TorchError.last("process group") }
         handle = result!
         self.store = store
     }
 
     deinit { ct_release_process_group(handle) }
+
+    /// Whether tensors may be on a GPU.
+    public var takesGPU: Bool { ct_process_group_takes_gpu(handle) }
 
     /// Starts an operation.
     /// - Throws: ``TorchError`` for tensors that the operation does not take, or where the group is broken already.

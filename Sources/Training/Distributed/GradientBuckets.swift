@@ -1,6 +1,6 @@
 import Torch
 
-/// Gradients gathered into few flat tensors in the host's memory, each averaged over the ranks as soon as it is full, while the backward pass goes on.
+/// Gradients gathered into few flat tensors, on the GPU where the group exchanges such and else in the host's memory, each averaged over the ranks as soon as it is full, while the backward pass goes on.
 ///
 /// Parameters are taken from the last to the first, which is about the order in which their gradients come. Buckets start in their own order on
 /// every rank, whatever the order in which they fill.
@@ -46,6 +46,7 @@ final class GradientBuckets {
         let fits: Bool =
             buckets.last.map { bucket in
                 parameters[bucket.places[0].parameter].dtype == parameter.dtype
+                    && parameters[bucket.places[0].parameter].device == parameter.device
                     && (bucket.count + parameter.count) * parameter.dtype.byteCount <= bytes
             } ?? false
         if !fits { buckets.append(Bucket()) }
@@ -63,7 +64,8 @@ final class GradientBuckets {
         (next, overlapped, failure, isCollecting) = (0, 0, nil, true)
         for bucket in buckets {
             bucket.missing = bucket.places.count
-            bucket.flat = Tensor.empty([bucket.count], dtype: parameters[bucket.places[0].parameter].dtype, device: .cpu)
+            let first: Tensor = parameters[bucket.places[0].parameter]
+            bucket.flat = Tensor.empty([bucket.count], dtype: first.dtype, device: group.takesGPU ? first.device : .cpu)
             bucket.work = nil
         }
     }

@@ -17,7 +17,7 @@ extension ProcessGroup {
         }
     }
 
-    /// Joins the group that an environment describes.
+    /// Joins the group that an environment describes. Where every process has a GPU of its own, the one of its local rank becomes its default device.
     /// - Throws: ``DistributedError``.
     public static func joining(_ environment: LaunchEnvironment) throws -> ProcessGroup {
         if environment.worldSize == 1 { return .single }
@@ -33,8 +33,16 @@ extension ProcessGroup {
                 rank: environment.rank, worldSize: environment.worldSize,
                 detail: "\(error) (rank 0 is expected at \(environment.masterHost):\(environment.masterPort))")
         }
-        return try ProcessGroup(
-            store: store, rank: environment.rank, worldSize: environment.worldSize, localRank: environment.localRank,
-            interface: environment.interface, peer: environment.masterHost, timeout: environment.timeout)
+        func group(_ store: RendezvousStore, withGPUs: Bool) throws -> ProcessGroup {
+            try ProcessGroup(
+                store: store, rank: environment.rank, worldSize: environment.worldSize, localRank: environment.localRank,
+                interface: environment.interface, peer: environment.masterHost, timeout: environment.timeout, withGPUs: withGPUs)
+        }
+        let plain: ProcessGroup = try group(store, withGPUs: false)
+        let own: Tensor = Tensor([Int64(environment.localRank < Device.cudaCount ? 1 : 0)], device: .cpu)
+        try plain.allReduce(own, .minimum)
+        guard own.item(Int64.self) == 1 else { return plain }
+        Device.default = .cuda(environment.localRank)
+        return try group(store.prefixed("gpus"), withGPUs: true)
     }
 }

@@ -4,7 +4,7 @@ import Torch
 
 /// One member of a group of processes (or threads) that exchange tensors.
 ///
-/// All members call the same operations in the same order. Tensors are contiguous and on the CPU; `allReduce` and `broadcast` change them in
+/// All members call the same operations in the same order. Tensors are contiguous and on the CPU, or where ``takesGPU`` says so on a GPU; `allReduce` and `broadcast` change them in
 /// place. Every operation comes in two forms: `group.allReduce(gradient)` waits, and `try group.startAllReduce(gradient)` gives a ``CollectiveWork`` to
 /// wait for, so that computing and sending overlap. A group of one does nothing, so that code runs unchanged on one process.
 ///
@@ -32,6 +32,7 @@ public final class ProcessGroup: Sendable {
         let store: RendezvousStore
         let interface: String?
         let peer: String
+        let withGPUs: Bool
     }
 
     /// A group of one, whose operations do nothing.
@@ -50,10 +51,11 @@ public final class ProcessGroup: Sendable {
     ///   - interface: network interface; nil takes the one by which `peer` is reached.
     ///   - peer: a host on the group's network.
     ///   - timeout: seconds after which an operation fails.
+    ///   - withGPUs: whether every member has a GPU of its own.
     /// - Throws: ``DistributedError``.
     public init(
         store: RendezvousStore, rank: Int, worldSize: Int, localRank: Int? = nil, interface: String? = nil, peer: String = "127.0.0.1",
-        timeout: Double = 300
+        timeout: Double = 300, withGPUs: Bool = false
     ) throws {
         precondition(worldSize > 0 && (0..<worldSize).contains(rank), "rank \(rank) of \(worldSize)")
         precondition(timeout > 0, "a timeout of \(timeout) s")
@@ -67,14 +69,17 @@ public final class ProcessGroup: Sendable {
         }
         do {
             let backend: CollectiveBackend = try CollectiveBackend(
-                store: store, rank: rank, worldSize: worldSize, interface: interface, peer: peer, timeout: timeout)
+                store: store, rank: rank, worldSize: worldSize, interface: interface, peer: peer, timeout: timeout, withGPUs: withGPUs)
             // One that needs its group no longer would hang up on another that is still connecting.
             try backend.start(.barrier).wait()
-            members = Members(backend: backend, store: store, interface: interface, peer: peer)
+            members = Members(backend: backend, store: store, interface: interface, peer: peer, withGPUs: withGPUs)
         } catch {
             throw DistributedError.rendezvous(rank: rank, worldSize: worldSize, detail: "\(error)")
         }
     }
+
+    /// Whether tensors may be on a GPU of this process (by NCCL). To wait for such an operation is to put what follows on this stream after it.
+    public var takesGPU: Bool { members?.backend.takesGPU ?? true }
 
     // MARK: What was sent
 
@@ -98,7 +103,8 @@ public final class ProcessGroup: Sendable {
         guard let members, ranks.count > 1 else { return .single }
         return try ProcessGroup(
             store: members.store.prefixed("split-\(number)-\(ranks.map(String.init).joined(separator: "."))"), rank: place,
-            worldSize: ranks.count, localRank: localRank, interface: members.interface, peer: members.peer, timeout: timeout)
+            worldSize: ranks.count, localRank: localRank, interface: members.interface, peer: members.peer, timeout: timeout,
+            withGPUs: members.withGPUs)
     }
 
     // MARK: Starting operations

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Efficiency
+import Torch
 import Training
 
 /// How the processes of a launcher divide a training among them.
@@ -16,7 +17,8 @@ struct DistributionOptions: ParsableArguments {
         if modelShards > 1, compressGradients != nil {
             throw ValidationError("--compress-gradients works with whole models; leave out --model-shards")
         }
-        _ = try compressGradients?.configuration()
+        // The parser prints other errors as they are in Swift.
+        do { _ = try compressGradients?.configuration() } catch let error as ConfigurationError { throw ValidationError(error.description) }
     }
 
     /// What the processes do together, for an outlet of any of them.
@@ -27,7 +29,10 @@ struct DistributionOptions: ParsableArguments {
     func sharing(_ group: ProcessGroup, seed: UInt64) throws -> (TrainingOutlet) -> TrainingOutlet {
         guard group.worldSize % modelShards == 0 else {
             throw ValidationError(
-                "--model-shards \(modelShards) does not divide \(group.worldSize) processes; start a multiple of it with linnet launch -n")
+                """
+                --model-shards \(modelShards) does not divide the number of processes, which is \(group.worldSize); start a multiple of it \
+                with linnet launch -n
+                """)
         }
         let groups: MeshGroups = try MeshGroups(Mesh(dp: group.worldSize / modelShards, mp: modelShards), over: group)
         let exchange: LGreCo? = try compressGradients?.configuration().makeExchange(rank: group.rank, seed: seed)
