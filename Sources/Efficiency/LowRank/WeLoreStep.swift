@@ -71,7 +71,7 @@ public struct WeLoreStep: CompressionStep {
         let report: CompressionReport = WeLore.apply(try rankPlan(subject, context), to: subject.model)
         if let text, let model = subject.languageModel {
             WeLore.freezeForFinetuning(model)
-            try LowRankStepTraining(steps: steps, learningRate: learningRate).run(model, on: text, context) { model.loss($0) }
+            try StepTraining(steps: steps, learningRate: learningRate).run(model, on: text, context) { model.loss($0) }
         }
         return report.steps.flatMap(\.choices)
     }

@@ -96,7 +96,7 @@ public struct MaestroStep: CompressionStep {
         let objective: MaestroObjective = try MaestroObjective(lassoWeight: lasso)
         var sampler: OrderedDropoutSampler = OrderedDropoutSampler(for: model, seed: context.seed)
         var step: Int = 0
-        try LowRankStepTraining(steps: steps, learningRate: learningRate).run(model, on: text, context) { batch in
+        try StepTraining(steps: steps, learningRate: learningRate).run(model, on: text, context) { batch in
             if step > 0, step % shrinkEvery == 0 {
                 let ranks: [String: Int] = Maestro.shrink(model, threshold: .relative(threshold))
                 context.progress("step \(step): \(ranks.values.reduce(0, +)) components are alive")

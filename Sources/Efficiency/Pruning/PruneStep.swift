@@ -76,7 +76,7 @@ public struct PruneStep: CompressionStep {
             subject.model.replaceModule(at: path, with: SparseLinear(layer, keeping: mask))
         }
         if let text, let model = subject.languageModel {
-            let training: LowRankStepTraining = LowRankStepTraining(steps: steps, learningRate: learningRate)
+            let training: StepTraining = StepTraining(steps: steps, learningRate: learningRate)
             try training.run(model, on: text, context) { model.loss($0) }
         }
         return choices

@@ -38,19 +38,26 @@ struct SmallLanguageModel: Codable {
     func trained(on corpus: CharacterCorpus, seed: UInt64, context run: ExperimentContext) throws -> PlainTransformer {
         let model: PlainTransformer = try untrained(vocabularySize: corpus.vocabularySize, seed: seed)
         let file: URL = try cacheFile(seed: seed)
+        try AtomicFile.createFolder(file.deletingLastPathComponent().path)
+        // Experiments that run side by side start from the same model: the second waits for the first one's.
+        let lock: FileLock? = try FileLock(file.path + ".lock", waits: true)
+        defer { lock?.release() }
         if FileManager.default.fileExists(atPath: file.path) {
             try model.load(loadTensors(file))
         } else {
-            run.progress("base model, seed \(seed): \(steps) steps")
-            try run.checkCancellation()
-            let training: TrialTraining = TrialTraining(
-                steps: steps, learningRate: learningRate, seed: seed, weightDecay: weightDecay, warmUp: warmUp)
-            _ = try training.optimize(model, named: "base model", on: windows(corpus.training, seed: seed)) { model.loss($0) }
-            try AtomicFile.createFolder(file.deletingLastPathComponent().path)
+            try train(model, on: corpus, seed: seed, context: run)
             try saveTensors(Dictionary(uniqueKeysWithValues: model.stateTensors()), to: file)
         }
         model.train(false)
         return model
+    }
+
+    private func train(_ model: PlainTransformer, on corpus: CharacterCorpus, seed: UInt64, context run: ExperimentContext) throws {
+        run.progress("base model, seed \(seed): \(steps) steps")
+        try run.checkCancellation()
+        let training: TrialTraining = TrialTraining(
+            steps: steps, learningRate: learningRate, seed: seed, weightDecay: weightDecay, warmUp: warmUp)
+        _ = try training.optimize(model, named: "base model", on: windows(corpus.training, seed: seed)) { model.loss($0) }
     }
 
     /// The model of a seed before its first step.

@@ -1,4 +1,5 @@
 import Foundation
+import Torch
 import GRDB
 
 /// Sending, exactly once for each subscriber and issue date.
@@ -28,7 +29,7 @@ extension DigestService {
     /// - Throws: ``MailError/setup(_:)`` when the server cannot be used, which is nobody's bounce; ``DigestError/sendingElsewhere(path:)``.
     @discardableResult
     public func send() async throws -> DigestReport {
-        let lock: SendingLock = try SendingLock(catalogue: store.path)
+        guard let lock = try FileLock(store.path + ".sending", waits: false) else { throw DigestError.sendingElsewhere(path: store.path) }
         defer { lock.release() }
         var report: DigestReport = DigestReport()
         // The lock is ours, so whatever is marked as being sent was left by a process that ended in the middle.

@@ -6,9 +6,10 @@ struct CompressKVCommand: AsyncParsableCommand {
         commandName: "kv",
         abstract: "Cut the cache of keys and values to the leading channels of orthogonal bases.",
         discussion: """
-            For Llama models (also with grouped queries), GPT-2 and others of softmax attention. Each head gets a basis: principal axes of the calibration text, then
-            trained to keep the model's predictions when channels are cut off. A search finds how many channels each head keeps. The model hardly gets smaller;
-            what it remembers of a text while it generates does, to --budget. Long texts and many users profit.
+            For Llama models (also with grouped queries), GPT-2 and others of softmax attention. Each head gets a basis: principal axes of the
+            calibration text, then trained to keep the model's predictions when channels are cut off. A search finds how many channels each
+            head keeps. The model hardly gets smaller; what it remembers of a text while it generates does, to --budget. Long texts and many
+            users profit.
 
             Examples:
               linnet compress kv ~/models/llama small --budget 0.5 --text held-out.txt

@@ -1,7 +1,8 @@
 import Foundation
 import SequenceModels
-import Testing
+import Synchronization
 import TestSupport
+import Testing
 import Torch
 import Training
 
@@ -27,5 +28,31 @@ import Training
         }
         #expect((trained.embedding.weight - untrained.embedding.weight).abs().max().item(Double.self) > 0)
         try FileManager.default.removeItem(at: recipe.cacheFile(seed: 31))
+    }
+
+    private final class Count: Sendable {
+        let value: Mutex<Int> = Mutex(0)
+    }
+
+    /// Experiments side by side: the one that comes second finds the first one's model, and does not train its own.
+    @Test func onlyOneOfSeveralTrains() async throws {
+        var recipe: SmallLanguageModel = SmallLanguageModel(.smoke)
+        recipe.learningRate = 2.6e-3
+        let tokens: PackedTokens = PackedTokens((0..<600).map { $0 % 7 }, vocabularySize: 7)
+        let corpus: CharacterCorpus = CharacterCorpus(training: tokens, validation: tokens, vocabularySize: 7)
+        try? FileManager.default.removeItem(at: recipe.cacheFile(seed: 32))
+        let trained: Count = Count()
+        let chosen: SmallLanguageModel = recipe
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for _ in 0..<3 {
+                group.addTask {
+                    let context: ExperimentContext = ExperimentContext(seeds: [32], progress: { _ in trained.value.withLock { $0 += 1 } })
+                    _ = try chosen.trained(on: corpus, seed: 32, context: context)
+                }
+            }
+            try await group.waitForAll()
+        }
+        #expect(trained.value.withLock { $0 } == 1)
+        try FileManager.default.removeItem(at: recipe.cacheFile(seed: 32))
     }
 }

@@ -6,7 +6,7 @@ import Torch
 import Training
 
 /// How a compression step trains a language model: AdamW with a twentieth of warm-up and a cosine to a tenth.
-struct LowRankStepTraining {
+struct StepTraining {
     var steps: Int
     var learningRate: Double
     var weightDecay: Double = 0
