@@ -18,11 +18,12 @@ public typealias LARS = FusedOptimizer<LARSConfiguration>
 ///
 /// Parameters in float16 or bfloat16 are updated in float32: their state is float32 and only the result is rounded. An update that is
 /// smaller than half the parameter's spacing is lost all the same; keep float32 parameters and compute in bfloat16 where that matters.
-public final class FusedOptimizer<Rule: UpdateRule>: Optimizer {
+public final class FusedOptimizer<Rule: UpdateRule>: PieceOptimizer {
     public typealias Configuration = Rule
 
     public let configuration: Rule
     public var learningRate: Double
+    public var pieceSums: PieceSums?
     public var parameterGroups: [ParameterGroup] {
         didSet {
             precondition(Self.sameParameters(oldValue, parameterGroups), "the parameters of an optimizer cannot change")
@@ -95,7 +96,7 @@ public final class FusedOptimizer<Rule: UpdateRule>: Optimizer {
                 gradients: zip(section.slots, section.indices).map { $0.workingGradient(gradients[$1]!) },
                 state: section.state, step: section.slots[0].stepCount,
                 learningRate: (group.learningRate ?? learningRate * rateRatio(of: rule)) * group.learningRateMultiplier * factor,
-                weightDecay: group.weightDecay ?? rule.weightDecay))
+                weightDecay: group.weightDecay ?? rule.weightDecay, pieceSums: pieceSums))
         for (slot, copy) in zip(section.slots, working) where copy !== slot.parameter { slot.parameter.copy_(from: copy) }
     }
 

@@ -19,8 +19,9 @@ public protocol UpdateRule: Codable, Sendable, Equatable {
     /// Updates the batch's parameters and state in place; runs under `noGrad`. Gradients must not be written to.
     func update(_ batch: UpdateBatch)
 
-    /// Whether every element is updated from its own gradient and state alone, so that pieces of a parameter can be updated apart from one another.
-    var isElementwise: Bool { get }
+    /// Whether pieces of a parameter can be updated apart from one another: each element from its own gradient and state, and beside them from nothing of
+    /// the parameter but ``UpdateBatch/norms(_:)``.
+    var worksOnPieces: Bool { get }
 
     /// Whether the rule updates a parameter of this name and shape; ``fallback`` updates the others.
     func applies(to name: String, shape: [Int]) -> Bool
@@ -33,7 +34,7 @@ public protocol UpdateRule: Codable, Sendable, Equatable {
 extension UpdateRule {
     public func initialState(_ name: String, of parameter: Tensor) -> Tensor { parameter.zerosLike() }
 
-    public var isElementwise: Bool { false }
+    public var worksOnPieces: Bool { false }
 
     public func applies(to name: String, shape: [Int]) -> Bool { true }
 
@@ -56,4 +57,22 @@ public struct UpdateBatch {
     public let step: Int
     public let learningRate: Double
     public let weightDecay: Double
+    /// Where parameters are pieces, gives sums of squares over all pieces.
+    public let pieceSums: PieceSums?
+
+    /// The 2-norms `[k]` of tensors shaped like the k parameters; where these are pieces of parameters, of all pieces together.
+    public func norms(_ tensors: [Tensor]) -> Tensor {
+        let own: Tensor = stacked(TensorList.norms(tensors))
+        guard let pieceSums else { return own }
+        return pieceSums(own.square(), names).sqrt()
+    }
+}
+
+/// Sums of squares `[k]` over all pieces of the parameters that are called so, from those of this process's pieces.
+public typealias PieceSums = (_ squares: Tensor, _ names: [String]) -> Tensor
+
+/// An optimizer whose parameters may be pieces of larger ones, that other processes hold the rest of.
+public protocol PieceOptimizer: Optimizer {
+    /// Nil, as at first, where parameters are whole.
+    var pieceSums: PieceSums? { get set }
 }

@@ -81,7 +81,7 @@ public final class DistributedTrainer<Model: Module, Example, Batch> {
         observe: (Int, Double) throws -> Void = { _, _ in }
     ) throws -> [Double] {
         let size: Int = deployer.globalBatch(perDevice: perDevice, accumulation: accumulation)
-        try layout?.check(optimizer)
+        try layout?.prepare(optimizer)
         guard size > 0, examples.count >= size else {
             throw ShardingError("\(examples.count) examples do not fill a step of \(size); use smaller batches")
         }
@@ -168,7 +168,8 @@ public final class DistributedTrainer<Model: Module, Example, Batch> {
         }
         let (gradients, mean): ([Tensor?], Double) = try averaged(sums.takeMean(), value)
         guard mean.isFinite else { throw ShardingError("the loss of step \(stepsDone) is \(mean); lower the learning rate") }
-        optimizer.step(try clipped(gradients), learningRateFactor: factor)
+        let limited: [Tensor?] = try clipped(gradients)
+        try withCollectiveErrors { optimizer.step(limited, learningRateFactor: factor) }
         try (optimizer as? any ShardedOptimizer)?.synchronize()
         stepsDone += 1
         return mean

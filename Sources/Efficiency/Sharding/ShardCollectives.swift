@@ -1,4 +1,3 @@
-import Foundation
 import Torch
 import Training
 
@@ -60,33 +59,6 @@ public func dividedAmongRanks(_ x: Tensor, _ group: ProcessGroup, parts: Int = 1
         let piece: Tensor = spec.piece(of: inputs[0], rank: group.rank, shards: group.worldSize)
         return ([piece], { [$0[0].map { gatheredFromRanks($0, group, parts: parts) }] })
     }[0]
-}
-
-/// Runs code with layers that exchange tensors: where a rank was lost or a time went by, the group's own error is thrown. As `withTorchErrors`, which it
-/// contains, it is for tensor work only.
-public func withCollectiveErrors<Result>(_ body: () throws -> Result) throws -> Result {
-    CollectiveFailure.last = nil
-    do { return try withTorchErrors(body) } catch {
-        throw CollectiveFailure.last ?? error
-    }
-}
-
-/// The error of the collective that failed on this thread, since operators only report text.
-private enum CollectiveFailure {
-    private static let key: String = "linnet.collective-failure"
-
-    static var last: (any Error)? {
-        get { Thread.current.threadDictionary[key] as? any Error }
-        set { Thread.current.threadDictionary[key] = newValue }
-    }
-}
-
-/// Runs a collective where nothing can be thrown.
-func reportingFailure(_ name: String, _ body: () throws -> Void) {
-    do { try body() } catch {
-        if CollectiveFailure.last == nil { CollectiveFailure.last = error }
-        reportFailure(of: name, "\(error)")
-    }
 }
 
 /// Cross entropy of logits whose classes are spread over ranks, without ever joining them: the ranks exchange three numbers a row (the largest logit,

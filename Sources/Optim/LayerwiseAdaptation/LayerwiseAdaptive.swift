@@ -25,6 +25,8 @@ public struct LayerwiseAdaptive<Base: UpdateRule>: UpdateRule {
 
     public var fallback: any UpdateRule { base }
 
+    public var worksOnPieces: Bool { base.worksOnPieces }
+
     public func stateNames(shape: [Int]) -> [String] { base.stateNames(shape: shape) + ["trust_ratio"] }
 
     public func initialState(_ name: String, of parameter: Tensor) -> Tensor {
@@ -36,8 +38,8 @@ public struct LayerwiseAdaptive<Base: UpdateRule>: UpdateRule {
         base.update(
             UpdateBatch(
                 names: batch.names, parameters: moved, gradients: batch.gradients, state: Array(batch.state.dropLast()), step: batch.step,
-                learningRate: 1, weightDecay: batch.weightDecay))
+                learningRate: 1, weightDecay: batch.weightDecay, pieceSums: batch.pieceSums))
         let updates: [Tensor] = TensorList.add(batch.parameters, moved, scale: -1)
-        batch.takeAdaptedSteps(updates, ratios: TrustRatio(lowest: nil, highest: nil)(batch.parameters, updates))
+        batch.takeAdaptedSteps(updates, ratios: TrustRatio(lowest: nil, highest: nil)(batch, updates))
     }
 }

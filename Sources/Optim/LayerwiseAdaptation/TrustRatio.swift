@@ -7,9 +7,8 @@ struct TrustRatio {
     let highest: Double?
 
     /// The ratios `[k]` of k parameters; 1 where the parameter or its update is zero.
-    func callAsFunction(_ parameters: [Tensor], _ updates: [Tensor]) -> Tensor {
-        let sizes: Tensor = stacked(TensorList.norms(parameters))
-        let steps: Tensor = stacked(TensorList.norms(updates))
+    func callAsFunction(_ batch: UpdateBatch, _ updates: [Tensor]) -> Tensor {
+        let (sizes, steps): (Tensor, Tensor) = (batch.norms(batch.parameters), batch.norms(updates))
         let bounded: Tensor = lowest == nil && highest == nil ? sizes : sizes.clamped(lowest, highest)
         return which((sizes .> 0) .&& (steps .> 0), bounded / steps, sizes.onesLike())
     }

@@ -33,7 +33,7 @@ public struct AdagradConfiguration: UpdateRule {
         try requirement.nonNegative(epsilon, "epsilon")
     }
 
-    public var isElementwise: Bool { true }
+    public var worksOnPieces: Bool { true }
 
     public func stateNames(shape: [Int]) -> [String] { ["sum"] }
 

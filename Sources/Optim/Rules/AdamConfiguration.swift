@@ -38,7 +38,7 @@ public struct AdamConfiguration: UpdateRule {
         try requirement.nonNegative(weightDecay, "weightDecay")
     }
 
-    public var isElementwise: Bool { true }
+    public var worksOnPieces: Bool { true }
 
     public func stateNames(shape: [Int]) -> [String] { ["exp_avg", "exp_avg_sq"] + (amsgrad ? ["max_exp_avg_sq"] : []) }
 

@@ -38,7 +38,7 @@ public struct KarConfiguration: UpdateRule {
         try requirement.nonNegative(weightDecay, "weightDecay")
     }
 
-    public var isElementwise: Bool { true }
+    public var worksOnPieces: Bool { true }
 
     public func stateNames(shape: [Int]) -> [String] { betas.indices.map { "exp_avg_\($0)" } }
 

@@ -64,6 +64,8 @@ public struct LAMBConfiguration: UpdateRule {
         AdamWConfiguration(unchecked: learningRate, beta1: beta1, beta2: beta2, epsilon: epsilon, weightDecay: 0)
     }
 
+    public var worksOnPieces: Bool { true }
+
     public func stateNames(shape: [Int]) -> [String] { ["exp_avg", "exp_avg_sq", "trust_ratio"] }
 
     public func initialState(_ name: String, of parameter: Tensor) -> Tensor {
@@ -82,7 +84,7 @@ public struct LAMBConfiguration: UpdateRule {
         let updates: [Tensor] = TensorList.divide(averages, by: roots)
         if biasCorrection { TensorList.multiply_(updates, by: 1 / (1 - pow(beta1, count))) }
         if batch.weightDecay != 0 { TensorList.add_(updates, batch.parameters, scale: batch.weightDecay) }
-        batch.takeAdaptedSteps(updates, ratios: TrustRatio(lowest: lowestNorm, highest: highestNorm)(batch.parameters, updates))
+        batch.takeAdaptedSteps(updates, ratios: TrustRatio(lowest: lowestNorm, highest: highestNorm)(batch, updates))
     }
 
     enum CodingKeys: String, CodingKey, CaseIterable {

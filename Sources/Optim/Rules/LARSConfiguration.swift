@@ -42,6 +42,8 @@ public struct LARSConfiguration: UpdateRule {
             unchecked: learningRate, momentum: momentum, dampening: trustCoefficient == nil ? momentum : 0, weightDecay: 0)
     }
 
+    public var worksOnPieces: Bool { true }
+
     public func stateNames(shape: [Int]) -> [String] { [trustCoefficient == nil ? "exp_avg" : "velocity", "trust_ratio"] }
 
     public func initialState(_ name: String, of parameter: Tensor) -> Tensor {
@@ -52,13 +54,12 @@ public struct LARSConfiguration: UpdateRule {
         if let trustCoefficient { return updateVelocity(batch, trustCoefficient) }
         TensorList.interpolate_(batch.state[0], to: batch.penalizedGradients(), weight: 1 - momentum)
         let updates: [Tensor] = batch.state[0].map { $0.cloned() }
-        batch.takeAdaptedSteps(updates, ratios: TrustRatio(lowest: nil, highest: nil)(batch.parameters, updates))
+        batch.takeAdaptedSteps(updates, ratios: TrustRatio(lowest: nil, highest: nil)(batch, updates))
     }
 
     /// The form of 2017: the learning rate is inside the velocity.
     private func updateVelocity(_ batch: UpdateBatch, _ trustCoefficient: Double) {
-        let sizes: Tensor = stacked(TensorList.norms(batch.parameters))
-        let slopes: Tensor = stacked(TensorList.norms(batch.gradients))
+        let (sizes, slopes): (Tensor, Tensor) = (batch.norms(batch.parameters), batch.norms(batch.gradients))
         let raw: Tensor = sizes * trustCoefficient / (slopes + sizes * batch.weightDecay)
         let ratios: Tensor = which((sizes .> 0) .&& (slopes .> 0), raw, sizes.onesLike())
         let gradients: [Tensor] = batch.penalizedGradients()

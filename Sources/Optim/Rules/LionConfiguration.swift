@@ -30,7 +30,7 @@ public struct LionConfiguration: UpdateRule {
         try requirement.nonNegative(weightDecay, "weightDecay")
     }
 
-    public var isElementwise: Bool { true }
+    public var worksOnPieces: Bool { true }
 
     public func stateNames(shape: [Int]) -> [String] { ["exp_avg"] }
 

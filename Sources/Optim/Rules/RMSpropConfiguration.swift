@@ -36,7 +36,7 @@ public struct RMSpropConfiguration: UpdateRule {
         try requirement.nonNegative(weightDecay, "weightDecay")
     }
 
-    public var isElementwise: Bool { true }
+    public var worksOnPieces: Bool { true }
 
     public func stateNames(shape: [Int]) -> [String] {
         ["square_avg"] + (momentum > 0 ? ["momentum_buffer"] : []) + (centered ? ["grad_avg"] : [])

@@ -40,7 +40,7 @@ public struct SGDConfiguration: UpdateRule {
             !nesterov || (momentum > 0 && dampening == 0), "nesterov", nesterov, "needs momentum above 0 and dampening 0")
     }
 
-    public var isElementwise: Bool { true }
+    public var worksOnPieces: Bool { true }
 
     public func stateNames(shape: [Int]) -> [String] { momentum == 0 ? [] : ["momentum_buffer"] }
 

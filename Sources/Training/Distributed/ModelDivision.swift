@@ -45,12 +45,23 @@ extension ModelDivision {
         return (square(false) + pieces.item(Double.self)).squareRoot()
     }
 
-    /// - Throws: `ConfigurationError` for an optimizer whose steps on pieces are not those on the whole.
-    public func check(_ optimizer: some Optimizer) throws {
-        if group.worldSize == 1 || optimizer.configuration.isElementwise { return }
-        throw ConfigurationError(
-            "the model is divided among ranks, and \(type(of: optimizer.configuration)) looks at whole matrices; take adamw or another optimizer that looks at single elements"
-        )
+    /// Lets an optimizer see the norms of whole parameters where it has pieces.
+    /// - Throws: `ConfigurationError` for one whose steps on pieces are not those on the whole.
+    public func prepare(_ optimizer: any Optimizer) throws {
+        if group.worldSize == 1 { return }
+        guard let pieces = optimizer as? any PieceOptimizer, optimizer.configuration.worksOnPieces else {
+            throw ConfigurationError(
+                "the model is divided among ranks, and \(type(of: optimizer.configuration)) looks at whole matrices; take adamw, lamb or another optimizer that does not"
+            )
+        }
+        pieces.pieceSums = pieceSums
+    }
+
+    private func pieceSums(_ squares: Tensor, _ names: [String]) -> Tensor {
+        let divided: Tensor = Tensor(names.map { isDivided($0) ? 1 : 0 }, [names.count], dtype: squares.dtype, device: squares.device)
+        let sums: Tensor = (squares * divided).contiguous()
+        reportingFailure("norms of divided parameters") { try group.allReduce(sums, .sum) }
+        return sums + squares * (1 - divided)
     }
 
     // MARK: State
@@ -93,7 +104,8 @@ extension ModelDivision {
         // In one order on all ranks, since putting together is collective.
         for name in state.keys.sorted() {
             let tensor: Tensor = state[name]!
-            guard let owner = Self.owner(of: name, among: shapes), isDivided(owner) else {
+            // A number of a parameter, such as its trust ratio, is the same on all ranks.
+            guard let owner = Self.owner(of: name, among: shapes), isDivided(owner), tensor.ndim > 0 else {
                 result[name] = tensor
                 continue
             }

@@ -25,7 +25,7 @@ extension Optimizer {
 ///
 /// Parameters are given out whole, the largest first and each to the rank that has least. ``stateTensors()`` is this rank's part;
 /// ``gatheredState()`` is the whole, which any number of ranks can load again.
-public final class ZeroRedundancyOptimizer<Rule: UpdateRule>: ShardedOptimizer {
+public final class ZeroRedundancyOptimizer<Rule: UpdateRule>: ShardedOptimizer, PieceOptimizer {
     public typealias Configuration = Rule
 
     private let group: ProcessGroup
@@ -39,6 +39,11 @@ public final class ZeroRedundancyOptimizer<Rule: UpdateRule>: ShardedOptimizer {
     public var learningRate: Double {
         get { base.learningRate }
         set { base.learningRate = newValue }
+    }
+
+    public var pieceSums: PieceSums? {
+        get { base.pieceSums }
+        set { base.pieceSums = newValue }
     }
 
     /// The groups of all parameters, on every rank.

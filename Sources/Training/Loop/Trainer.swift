@@ -70,7 +70,7 @@ public final class Trainer<Source: BatchSource> {
         }
         replicas = try TrainingReplicas(model, parameters: parameters, group: group, hook: exchange, seed: configuration.seed)
         shares = TrainingShares(division, parameters: parameters)
-        try shares?.division.check(optimizer)
+        try shares?.division.prepare(optimizer)
         state.configuration = description
     }
 
@@ -139,7 +139,7 @@ public final class Trainer<Source: BatchSource> {
             loss: agreed.loss, gradientNorm: norm, learningRate: factor * optimizer.learningRate, gradients: gradients,
             stops: agreed.stops, saves: agreed.saves)
         if outcome.isFinite {
-            optimizer.step(gradients, learningRateFactor: factor)
+            try exchanging { optimizer.step(gradients, learningRateFactor: factor) }
             try (optimizer as? any ShardedOptimizer)?.synchronize()
             average?.update()
         }
@@ -149,9 +149,14 @@ public final class Trainer<Source: BatchSource> {
     /// Gradients that are not accumulated are exchanged while they are computed.
     private func valueAndGradients(of batch: Source.Batch) throws -> (value: Tensor, gradients: [Tensor]) {
         if let replicas, configuration.accumulation == 1 {
-            return try replicas.parallel.valueAndGradients { try precise(batch) }
+            return try exchanging { try replicas.parallel.valueAndGradients { try precise(batch) } }
         }
-        return try valueAndGrad(of: parameters.map(\.tensor)) { try precise(batch) }
+        return try exchanging { try valueAndGrad(of: parameters.map(\.tensor)) { try precise(batch) } }
+    }
+
+    /// Tensor work in which the layers of a divided model talk to other ranks.
+    private func exchanging<Result>(_ body: () throws -> Result) throws -> Result {
+        shares == nil ? try body() : try withCollectiveErrors(body)
     }
 
     /// The step's mean loss and gradients over all ranks.
@@ -239,8 +244,10 @@ public final class Trainer<Source: BatchSource> {
         guard let validation else { return nil }
         model.train(false)
         defer { model.train() }
-        guard let average else { return try noGrad { try validation() } }
-        return try average.withAverage { try noGrad { try validation() } }
+        return try exchanging {
+            guard let average else { return try noGrad { try validation() } }
+            return try average.withAverage { try noGrad { try validation() } }
+        }
     }
 
     private func finish(_ history: inout TrainingResult, _ bar: ProgressBar) throws {

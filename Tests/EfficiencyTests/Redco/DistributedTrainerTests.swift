@@ -32,18 +32,18 @@ import Training
 
     private typealias TokenTrainer = DistributedTrainer<PlainTransformer, [Int64], Tensor>
 
+    private static func adamW() throws -> OptimizerConfiguration { .adamw(try AdamWConfiguration(learningRate: 0.01)) }
+
     /// - Parameter zero: whether the optimizer's state is spread over the copies.
     private static func trainer(
-        _ deployer: Deployer, accumulation: Int = 1, clipNorm: Double? = nil, zero: Bool, schedule: Schedule = .constant
+        _ deployer: Deployer, accumulation: Int = 1, clipNorm: Double? = nil, zero: Bool, schedule: Schedule = .constant,
+        rule: OptimizerConfiguration? = nil
     ) throws -> (trainer: TokenTrainer, layout: ShardLayout) {
         let model: PlainTransformer = try makeModel()
         let layout: ShardLayout = try deployer.shard(model)
         let groups: [ParameterGroup] = .decayingMatricesOnly(model.namedParameters())
-        let configuration: AdamWConfiguration = try AdamWConfiguration(learningRate: 0.01)
-        let optimizer: any Optimizer =
-            zero
-            ? try ZeroRedundancyOptimizer(groups: groups, configuration: configuration, group: deployer.groups.data)
-            : try AdamW(groups: groups, configuration: configuration)
+        let outlet: TrainingOutlet = TrainingOutlet(group: deployer.groups.data, shardsState: zero)
+        let optimizer: any Optimizer = try outlet.optimizer(groups, try rule ?? adamW())
         let trainer: TokenTrainer = DistributedTrainer(
             deployer, model: model, layout: layout, optimizer: optimizer, schedule: schedule, accumulation: accumulation,
             clipNorm: clipNorm, collate: collate, loss: loss)
@@ -51,12 +51,13 @@ import Training
     }
 
     private static func train(
-        _ mesh: Mesh, accumulation: Int = 1, clipNorm: Double? = nil, perDevice: Int = 2, zero: Bool = false
+        _ mesh: Mesh, accumulation: Int = 1, clipNorm: Double? = nil, perDevice: Int = 2, zero: Bool = false,
+        rule: OptimizerConfiguration? = nil
     ) throws -> [Run] {
         try ProcessGroup.onThreads(mesh.worldSize) { group in
             let deployer: Deployer = try Deployer(mesh: mesh, group: group, seed: 4)
             let (trainer, layout): (TokenTrainer, ShardLayout) = try trainer(
-                deployer, accumulation: accumulation, clipNorm: clipNorm, zero: zero, schedule: .warmUpCosine(warmUp: 1))
+                deployer, accumulation: accumulation, clipNorm: clipNorm, zero: zero, schedule: .warmUpCosine(warmUp: 1), rule: rule)
             var run: Run = Run()
             run.losses = try trainer.fit(examples, epochs: 2, perDevice: perDevice)
             run.state = try layout.wholeState(of: trainer.model).mapValues { $0.flattened().array(Double.self) }
@@ -102,6 +103,22 @@ import Training
             return counts[1] * 100 / counts[0]
         }
         #expect(bytes.allSatisfy { (30...70).contains($0) } && bytes.reduce(0, +) >= 99, "\(bytes)")
+    }
+
+    /// Rules that scale a step by the norm of a matrix see the norm of all pieces; those that look at a whole matrix otherwise are refused.
+    @Test func layerwiseRulesSeeWholeNorms() throws {
+        let rules: [OptimizerConfiguration] = [
+            .lamb(try LAMBConfiguration(learningRate: 0.02)), .lars(try LARSConfiguration(learningRate: 0.1)),
+            .lars(try LARSConfiguration(learningRate: 1, trustCoefficient: 0.1)),
+        ]
+        for rule in rules {
+            let whole: Run = try Self.train(Mesh(dp: 1, mp: 1), perDevice: 8, rule: rule)[0]
+            #expect(abs(whole.losses[3] - whole.losses[0]) > 1e-4)
+            Self.expectEqual(try Self.train(Mesh(dp: 1, mp: 2), perDevice: 8, rule: rule), whole)
+            Self.expectEqual(try Self.train(Mesh(dp: 2, mp: 2), perDevice: 4, zero: true, rule: rule), whole)
+        }
+        let galore: OptimizerConfiguration = .galore(try GaLoreConfiguration(rank: 2))
+        #expect(throws: ConfigurationError.self) { try Self.train(Mesh(dp: 1, mp: 2), perDevice: 8, rule: galore) }
     }
 
     /// A checkpoint of four ranks whose state is spread is read by any mesh, spread or not.
