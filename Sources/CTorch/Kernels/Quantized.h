@@ -6,15 +6,33 @@ typedef uint8_t ByteVector __attribute__((ext_vector_type(CT_LANES)));
 // Output rows that one thread computes at a time.
 constexpr int quantizedBand = 16;
 
-// Eight codes of 2, 3 or 4 bits in the lowest bits; above them may be anything.
+// Four bytes with eight codes of 3 or 4 bits in them: the first eight of sixteen, or the second.
 template <int Bits>
 inline uint32_t eightCodes(const uint8_t *codes, int half) {
-    uint32_t word = 0;
-    if constexpr (Bits == 4) __builtin_memcpy(&word, codes + 4 * half, 4);
+    uint32_t word;
     // The second three of six bytes end with them.
-    if constexpr (Bits == 3) __builtin_memcpy(&word, codes + 2 * half, 4);
-    if constexpr (Bits == 2) __builtin_memcpy(&word, codes + 2 * half, 2);
-    return Bits == 3 && half == 1 ? word >> 8 : word;
+    __builtin_memcpy(&word, codes + (Bits == 4 ? 4 : 2) * half, 4);
+    return word;
+}
+
+// Codes of 2 to 4 bits in the lowest bits of their lanes, vector v of sixteen; above them are other codes.
+template <int Bits>
+inline WordVector spread(const uint8_t *codes, int v) {
+    WordVector words, shifts;
+    if constexpr (Bits == 2) {
+        uint32_t word;
+        __builtin_memcpy(&word, codes, 4);
+        words = word;
+        CT_UNROLL for (int i = 0; i < CT_LANES; i++) shifts[i] = 2 * (v * CT_LANES + i);
+    } else {
+        words = eightCodes<Bits>(codes, v * CT_LANES / 8);
+        if constexpr (CT_LANES == 16) words.hi = eightCodes<Bits>(codes, 1);
+        CT_UNROLL for (int i = 0; i < CT_LANES; i++) {
+            int code = v * CT_LANES + i;
+            shifts[i] = Bits * (code % 8) + (Bits == 3 && code >= 8 ? 8 : 0);
+        }
+    }
+    return words >> shifts;
 }
 
 // Sixteen codes as floats.
@@ -26,22 +44,53 @@ inline void decode(const uint8_t *codes, Vector *values) {
             __builtin_memcpy(&bytes, codes + v * CT_LANES, sizeof bytes);
             values[v] = __builtin_convertvector(bytes, Vector);
         } else {
-            WordVector words, shifts;
-            if constexpr (Bits == 2) {
-                uint32_t word;
-                __builtin_memcpy(&word, codes, 4);
-                words = word;
-                CT_UNROLL for (int i = 0; i < CT_LANES; i++) shifts[i] = 2 * (v * CT_LANES + i);
-            } else {
-                words = eightCodes<Bits>(codes, v * CT_LANES / 8);
-                if constexpr (CT_LANES == 16) words.hi = eightCodes<Bits>(codes, 1);
-                CT_UNROLL for (int i = 0; i < CT_LANES; i++) shifts[i] = Bits * ((v * CT_LANES + i) % 8);
-            }
             // Signed numbers have a conversion of their own everywhere.
-            values[v] = __builtin_convertvector((IntVector)((words >> shifts) & ((1u << Bits) - 1)), Vector);
+            values[v] = __builtin_convertvector((IntVector)(spread<Bits>(codes, v) & ((1u << Bits) - 1)), Vector);
         }
     }
 }
+
+// Whether a vector has room for what every code of a group stands for, so that a weight is looked up by its code instead of computed from it.
+template <int Bits>
+constexpr bool fitsATable = CT_LANES >= 8 && (1 << Bits) <= CT_LANES;
+
+// Lanes of the table by indices of which only the lowest bits count: a table repeats its values, so that the bits above a code change nothing.
+inline Vector lookUp(Vector table, WordVector indices) {
+#if CT_LANES == 16
+    return __builtin_ia32_permvarsf512(table, (IntVector)indices);
+#elif CT_LANES == 8
+    return __builtin_ia32_permvarsf256(table, (IntVector)indices);
+#else
+    return table;
+#endif
+}
+
+// A group's scale and zero point, ready for sixteen codes after sixteen.
+template <int Bits>
+struct GroupDecoder {
+    // The table, or the scale.
+    Vector scale;
+    Vector offset;
+
+    GroupDecoder() = default;
+
+    GroupDecoder(float factor, float zero) : scale(factor), offset(-factor * zero) {
+        if constexpr (fitsATable<Bits>) {
+            Vector codes;
+            CT_UNROLL for (int i = 0; i < CT_LANES; i++) codes[i] = i % (1 << Bits);
+            scale = codes * scale + offset;
+        }
+    }
+
+    void operator()(const uint8_t *codes, Vector *weights) const {
+        if constexpr (fitsATable<Bits>) {
+            CT_UNROLL for (int v = 0; v < 16 / CT_LANES; v++) weights[v] = lookUp(scale, spread<Bits>(codes, v));
+        } else {
+            decode<Bits>(codes, weights);
+            CT_UNROLL for (int v = 0; v < 16 / CT_LANES; v++) weights[v] = weights[v] * scale + offset;
+        }
+    }
+};
 
 // A number of float16 that is not negative.
 inline float fromHalf(uint16_t half) {
@@ -83,20 +132,18 @@ void quantizedBlock(const PackedMatrix &m, int64_t row, int64_t output) {
     Vector sums[Rows][Outputs];
     CT_UNROLL for (int r = 0; r < Rows; r++) CT_UNROLL for (int o = 0; o < Outputs; o++) sums[r][o] = 0.0f;
     for (int64_t group = 0; group < m.groups; group++) {
-        Vector scale[Outputs], offset[Outputs];
+        GroupDecoder<Bits> decoders[Outputs];
         const uint8_t *codes[Outputs];
         CT_UNROLL for (int o = 0; o < Outputs; o++) {
-            scale[o] = m.scale(output + o, group);
-            offset[o] = -scale[o] * m.zero(output + o, group);
+            decoders[o] = GroupDecoder<Bits>(m.scale(output + o, group), m.zero(output + o, group));
             codes[o] = m.codes(output + o, group * p.group);
         }
         const int64_t end = std::min(p.inputs, (group + 1) * p.group);
         for (int64_t i = group * p.group; i < end; i += 16) {
             Vector weights[Outputs][vectors];
             CT_UNROLL for (int o = 0; o < Outputs; o++) {
-                decode<Bits>(codes[o], weights[o]);
+                decoders[o](codes[o], weights[o]);
                 codes[o] += 2 * Bits;
-                CT_UNROLL for (int v = 0; v < vectors; v++) weights[o][v] = weights[o][v] * scale[o] + offset[o];
             }
             CT_UNROLL for (int r = 0; r < Rows; r++) {
                 const float *x = i < whole ? p.x + (row + r) * p.inputs + i : tail[r];
@@ -128,13 +175,13 @@ void dequantizeRow(const PackedMatrix &m, int64_t output) {
     const CTQuantizedLinear &p = m.problem;
     float *target = p.output + output * p.inputs;
     for (int64_t group = 0; group < m.groups; group++) {
-        const Vector scale = m.scale(output, group), offset = -scale * m.zero(output, group);
+        const GroupDecoder<Bits> decoder(m.scale(output, group), m.zero(output, group));
         const int64_t end = std::min(p.inputs, (group + 1) * p.group);
         for (int64_t i = group * p.group; i < end; i += 16) {
             Vector values[16 / CT_LANES];
-            decode<Bits>(m.codes(output, i), values);
+            decoder(m.codes(output, i), values);
             float sixteen[16];
-            CT_UNROLL for (int v = 0; v < 16 / CT_LANES; v++) store(sixteen + v * CT_LANES, values[v] * scale + offset);
+            CT_UNROLL for (int v = 0; v < 16 / CT_LANES; v++) store(sixteen + v * CT_LANES, values[v]);
             std::copy_n(sixteen, std::min<int64_t>(16, end - i), target + i);
         }
     }
