@@ -22,6 +22,9 @@ import Torch
         #expect(try Self.lines("PlainLanguageModelLoop") == PipelineLines.plainLoop)
     }
 
+    /// `linnet launch -n 4 -- linnet reproduce redco` refuses experiments that do not say that they work with several processes.
+    @Test func aLauncherMayRunIt() { #expect(RedcoExperiment.usesProcessGroup) }
+
     /// A pipeline trains alike on one process and on four.
     @Test func metaLearningIsTheSameOnAnyMesh() throws {
         let tasks: [MetaLearningPipeline.Task] = Self.tasks(8)
