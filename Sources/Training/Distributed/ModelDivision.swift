@@ -104,16 +104,18 @@ extension ModelDivision {
         // In one order on all ranks, since putting together is collective.
         for name in state.keys.sorted() {
             let tensor: Tensor = state[name]!
-            // A number of a parameter, such as its trust ratio, is the same on all ranks.
-            guard let owner = Self.owner(of: name, among: shapes), isDivided(owner), tensor.ndim > 0 else {
+            guard let owner = Self.owner(of: name, among: shapes), let shape = shapes[owner] else {
                 result[name] = tensor
                 continue
             }
-            guard tensor.shape == shapes[owner] else {
-                throw ConfigurationError(
-                    "\(name) is shaped \(tensor.shape) and its parameter \(shapes[owner] ?? []), which is divided among ranks")
+            if tensor.shape == shape {
+                result[name] = try convert(tensor, owner)
+            } else if tensor.ndim == 0 || !isDivided(owner) {
+                // A number of a parameter, such as its trust ratio, is the same on all ranks.
+                result[name] = tensor
+            } else {
+                throw ConfigurationError("\(name) is shaped \(tensor.shape) and its parameter \(shape), which is divided among ranks")
             }
-            result[name] = try convert(tensor, owner)
         }
         return result
     }

@@ -38,14 +38,28 @@ struct TrainingReplicas {
 
     /// After all ranks have read a checkpoint, or none: the same one, and every rank but the first on a random stream of its own, so that dropout
     /// differs between the parts of a batch.
-    func begin(at step: Int) throws {
+    /// - Parameter checkpoint: the training state that was read; its streams go on if as many ranks have written it.
+    func begin(at step: Int, from checkpoint: [String: Tensor]) throws {
         try group.agree(onStart: step)
         try parallel.synchronize()
-        if group.rank > 0 {
-            let mixed: UInt64 = (seed &+ UInt64(step)) &* 0x9E37_79B9_7F4A_7C15 &+ UInt64(group.rank)
-            RandomGenerator.shared(on: .cpu).seed(mixed)
+        if group.rank == 0 { return }
+        let stream: RandomGenerator = .shared(on: .cpu)
+        if checkpoint[Self.random(group.worldSize)] == nil, checkpoint[Self.random(group.worldSize - 1)] != nil,
+            let own = checkpoint[Self.random(group.rank)]
+        {
+            return try stream.restore(own.cloned())
         }
+        stream.seed((seed &+ UInt64(step)) &* 0x9E37_79B9_7F4A_7C15 &+ UInt64(group.rank))
     }
+
+    private static func random(_ rank: Int) -> String { "random.rank\(rank)" }
+
+    /// The random streams of the ranks beside the first, by their names in a checkpoint; to be called on all ranks.
+    func randomStates() throws -> [String: Tensor] {
+        let states: [Tensor] = try group.allGather(RandomGenerator.shared(on: .cpu).state())
+        return Dictionary(uniqueKeysWithValues: states.enumerated().dropFirst().map { (Self.random($0), $1) })
+    }
+
     // MARK: The exchange's state
 
     /// What the exchange of all ranks carries, on rank 0; to be called on all ranks.

@@ -79,8 +79,8 @@ public final class Trainer<Source: BatchSource> {
     /// - Throws: ``TrainingFailure``, ``ConfigurationMismatch``, or what reading data and writing files throws. What was checkpointed stays.
     @discardableResult
     public func run(resume: Bool = false) throws -> TrainingResult {
-        if resume { try restore() }
-        try replicas?.begin(at: state.step)
+        let restored: [String: Tensor] = resume ? try restore() : [:]
+        try replicas?.begin(at: state.step, from: restored)
         try shares?.division.group.agree(onStart: state.step)
         let prefetcher: Prefetcher<Source.Batch, Int>? = makePrefetcher()
         let bar: ProgressBar = ProgressBar(
@@ -280,6 +280,7 @@ public final class Trainer<Source: BatchSource> {
         for (name, tensor) in average?.stateTensors() ?? [:] { training["average." + name] = tensor }
         training = try shares?.whole(training) ?? training
         for (name, tensor) in try replicas?.exchangeState() ?? [:] { training["exchange." + name] = tensor }
+        for (name, tensor) in try replicas?.randomStates() ?? [:] { training[name] = tensor }
         let weights: [String: Tensor] = try shares?.division.wholeState(of: model) ?? Dictionary(uniqueKeysWithValues: model.stateTensors())
         lastSaved = Date()
         lastCheckpoint = store.url(step: state.step).path
@@ -291,8 +292,9 @@ public final class Trainer<Source: BatchSource> {
         store.prune(keeping: configuration.keepCheckpoints, best: state.bestStep)
     }
 
-    private func restore() throws {
-        guard let store, let checkpoint = try store.latest() else { return }
+    /// - Returns: the training state that was read; empty where there is no checkpoint.
+    private func restore() throws -> [String: Tensor] {
+        guard let store, let checkpoint = try store.latest() else { return [:] }
         let differences: [String] = ConfigurationDifference.between(there: checkpoint.state.configuration, here: description)
         if !differences.isEmpty { throw ConfigurationMismatch(folder: store.folder.path, differences: differences) }
         let training: [String: Tensor] = try shares?.pieces(of: checkpoint) ?? checkpoint.training
@@ -303,6 +305,7 @@ public final class Trainer<Source: BatchSource> {
         if let random = checkpoint.training["random.shared"] { try RandomGenerator.shared(on: .cpu).restore(random.cloned()) }
         state = checkpoint.state
         lastCheckpoint = store.url(step: state.step).path
+        return training
     }
 
     private func rounded(_ value: Double) -> String { String(format: "%.4g", value) }
