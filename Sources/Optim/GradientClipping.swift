@@ -26,8 +26,17 @@ public func globalNorm(_ gradients: [Tensor?]) -> Double {
 public func clipped(_ gradients: [Tensor?], toGlobalNorm maximum: Double) -> (gradients: [Tensor?], norm: Double) {
     precondition(maximum > 0, "a largest norm of \(maximum); it has to be above 0")
     let norm: Double = globalNorm(gradients)
-    guard norm.isFinite, norm > maximum else { return (gradients, norm) }
-    return (mapPresent(gradients) { TensorList.multiply($0, by: maximum / norm) }, norm)
+    return (clipped(gradients, ofNorm: norm, to: maximum), norm)
+}
+
+/// As ``clipped(_:toGlobalNorm:)``, for gradients whose norm is known, such as pieces of larger ones.
+/// - Parameters:
+///   - gradients: nil where a parameter has none.
+///   - norm: of all of them together, wherever they are.
+///   - maximum: above 0.
+public func clipped(_ gradients: [Tensor?], ofNorm norm: Double, to maximum: Double) -> [Tensor?] {
+    guard norm.isFinite, norm > maximum else { return gradients }
+    return mapPresent(gradients) { TensorList.multiply($0, by: maximum / norm) }
 }
 
 /// Gradients with every element limited to `-limit ... limit`, as new tensors.

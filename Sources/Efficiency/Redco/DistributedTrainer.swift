@@ -168,8 +168,8 @@ public final class DistributedTrainer<Model: Module, Example, Batch> {
         }
         let (gradients, mean): ([Tensor?], Double) = try averaged(sums.takeMean(), value)
         guard mean.isFinite else { throw ShardingError("the loss of step \(stepsDone) is \(mean); lower the learning rate") }
-        let limited: [Tensor?] = try clipped(gradients)
-        try withCollectiveErrors { optimizer.step(limited, learningRateFactor: factor) }
+        let chosen: [Tensor?] = try limited(gradients)
+        try withCollectiveErrors { optimizer.step(chosen, learningRateFactor: factor) }
         try (optimizer as? any ShardedOptimizer)?.synchronize()
         stepsDone += 1
         return mean
@@ -194,11 +194,9 @@ public final class DistributedTrainer<Model: Module, Example, Batch> {
     }
 
     /// Limited to the norm of the whole model's gradients.
-    private func clipped(_ gradients: [Tensor?]) throws -> [Tensor?] {
+    private func limited(_ gradients: [Tensor?]) throws -> [Tensor?] {
         guard let clipNorm else { return gradients }
-        let norm: Double = try wholeLayout.norm(of: gradients, named: parameterNames)
-        guard norm.isFinite, norm > clipNorm else { return gradients }
-        return noGrad { gradients.map { $0.map { $0 * (clipNorm / norm) } } }
+        return clipped(gradients, ofNorm: try wholeLayout.norm(of: gradients, named: parameterNames), to: clipNorm)
     }
 
     /// Makes sure that what several ranks hold is the same on them.

@@ -130,26 +130,22 @@ public struct ShardedCheckpoint: Sendable {
             let own: URL = source.appendingPathComponent(Self.file("optimizer", layout.group.rank, of: index.shards))
             return try optimizer.loadState(try loadTensors(own), scalars: scalars)
         }
-        let names: [String] = shapes.keys.sorted { $0.count > $1.count }
-        func owner(_ state: String) -> String? { names.first { state.hasPrefix("\($0).") } }
+        func owner(_ state: String) -> String? { ShardLayout.owner(of: state, among: shapes) }
         let stored: [String: Tensor] = try whole("optimizer", index, source) { name, piece in
             guard let parameter = owner(name), let spec = index.specs[parameter], let shape = shapes[parameter] else { return .replicated }
             return Self.isShaped(piece, like: shape, spec, index.shards) ? spec : .replicated
         }
-        var local: [String: Tensor] = [:]
         for (name, tensor) in stored {
             guard let parameter = owner(name) else {
                 throw ShardingError("\(source.path): \(name) belongs to no parameter; give the optimizer the parameters' names")
             }
-            if tensor.shape == shapes[parameter] {
-                local[name] = try layout.piece(of: tensor, named: parameter)
-            } else if index.specs[parameter]?.axis == nil, !layout.isDivided(parameter) {
-                local[name] = tensor
-            } else {
+            // Numbers are the same on all ranks, such as a trust ratio.
+            if tensor.ndim == 0 || tensor.shape == shapes[parameter] { continue }
+            if index.specs[parameter]?.axis != nil || layout.isDivided(parameter) {
                 throw ShardingError("\(source.path): \(name) is not shaped like its parameter; continue with \(index.shards) model shards")
             }
         }
-        try optimizer.loadState(local, scalars: scalars)
+        try optimizer.loadState(try layout.pieces(of: stored, shapes: shapes), scalars: scalars)
     }
 
     /// Whether a rank's tensor is a piece of one of the parameter's stored shape.

@@ -42,7 +42,8 @@ package struct LanguageModelFit {
                 let score: LanguageModelScore = network.score(held, charactersPerToken: corpus.charactersPerToken)
                 return ["loss": score.loss, "bits_per_character": score.bitsPerCharacter]
             }, loss: { network.loss($0) })
-        return (result, network.score(held, charactersPerToken: corpus.charactersPerToken))
+        // A network that ranks share talks to the others here too.
+        return (result, try withCollectiveErrors { network.score(held, charactersPerToken: corpus.charactersPerToken) })
     }
 }
 

@@ -93,7 +93,7 @@ extension ModelDivision {
 
     /// This rank's part of such a state.
     /// - Parameter shapes: of the undivided parameters.
-    func pieces(of state: [String: Tensor], shapes: [String: [Int]]) throws -> [String: Tensor] {
+    package func pieces(of state: [String: Tensor], shapes: [String: [Int]]) throws -> [String: Tensor] {
         try converted(state, shapes) { try piece(of: $0, named: $1) }
     }
 
@@ -121,7 +121,7 @@ extension ModelDivision {
     }
 
     /// The parameter that a state tensor belongs to: the longest that its name begins with.
-    private static func owner(of name: String, among shapes: [String: [Int]]) -> String? {
+    package static func owner(of name: String, among shapes: [String: [Int]]) -> String? {
         var candidate: Substring = name[...]
         while true {
             if shapes[String(candidate)] != nil { return String(candidate) }

@@ -1,4 +1,5 @@
 import NN
+import Optim
 import Torch
 
 /// What the ranks of a ``Trainer`` that share one copy of a model do together.
@@ -27,8 +28,7 @@ struct TrainingShares {
     func limited(_ gradients: [Tensor?], to most: Double?) throws -> (gradients: [Tensor?], norm: Double) {
         try division.sumShares(of: gradients, named: names)
         let norm: Double = try division.norm(of: gradients, named: names)
-        guard let most, norm.isFinite, norm > most else { return (gradients, norm) }
-        return (noGrad { gradients.map { $0.map { $0 * (most / norm) } } }, norm)
+        return (most.map { clipped(gradients, ofNorm: norm, to: $0) } ?? gradients, norm)
     }
 
     // MARK: Checkpoints

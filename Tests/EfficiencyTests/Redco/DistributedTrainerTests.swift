@@ -121,13 +121,14 @@ import Training
         #expect(throws: ConfigurationError.self) { try Self.train(Mesh(dp: 1, mp: 2), perDevice: 8, rule: galore) }
     }
 
-    /// A checkpoint of four ranks whose state is spread is read by any mesh, spread or not.
-    @Test func spreadStateMovesBetweenMeshes() throws {
+    /// A checkpoint of four ranks whose state is spread is read by any mesh, spread or not; LAMB's has a number beside its moments.
+    @Test(arguments: [false, true]) func spreadStateMovesBetweenMeshes(lamb: Bool) throws {
+        let rule: OptimizerConfiguration = lamb ? .lamb(try LAMBConfiguration(learningRate: 0.02)) : try Self.adamW()
         try TestPaths.withTemporaryFolder { folder in
             @Sendable func run(_ mesh: Mesh, zero: Bool, steps: Int, saves: Bool) throws -> [Run] {
                 try ProcessGroup.onThreads(mesh.worldSize) { group in
                     let deployer: Deployer = try Deployer(mesh: mesh, group: group, seed: 4, workFolder: folder)
-                    let (trainer, layout): (TokenTrainer, ShardLayout) = try Self.trainer(deployer, zero: zero)
+                    let (trainer, layout): (TokenTrainer, ShardLayout) = try Self.trainer(deployer, zero: zero, rule: rule)
                     if !saves { try trainer.restore() }
                     var run: Run = Run()
                     run.losses = try trainer.fit(Self.examples, epochs: 2, perDevice: 8 / mesh.dp, steps: steps)
@@ -139,7 +140,7 @@ import Training
             let alone: Mesh = Mesh(dp: 1, mp: 1)
             let whole: Run = try ProcessGroup.onThreads(1) { group in
                 let (trainer, layout): (TokenTrainer, ShardLayout) = try Self.trainer(
-                    try Deployer(mesh: alone, group: group, seed: 4), zero: false)
+                    try Deployer(mesh: alone, group: group, seed: 4), zero: false, rule: rule)
                 var run: Run = Run()
                 run.losses = Array(try trainer.fit(Self.examples, epochs: 2, perDevice: 8).suffix(2))
                 run.state = try layout.wholeState(of: trainer.model).mapValues { $0.flattened().array(Double.self) }
